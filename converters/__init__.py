@@ -1,0 +1,1 @@
+"""Model in, model out: load, quantize, convert to TFLite, and read a TFLite graph."""

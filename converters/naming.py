@@ -1,0 +1,45 @@
+"""Names of models, and the C identifiers made of them."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+
+_C_KEYWORDS = frozenset(
+    """auto break case char const continue default do double else enum extern float for goto if
+    inline int long main register restrict return short signed sizeof static struct switch typedef
+    union unsigned void volatile while and or not xor bool class delete false friend namespace new
+    operator private protected public template this throw true try typename using virtual""".split()
+)
+
+
+def c_identifier(name: str) -> str:
+    """Makes a lower-case identifier that is valid in C11 and C++17 of any name.
+
+    >>> c_identifier("My model (v2)")
+    'my_model_v2'
+    >>> c_identifier("2d-net")
+    'm_2d_net'
+    """
+    identifier = re.sub(r"[^0-9a-zA-Z]+", "_", name).strip("_").lower() or "model"
+    # A leading digit is not valid; a keyword neither.
+    if identifier[0].isdigit() or identifier in _C_KEYWORDS or keyword.iskeyword(identifier):
+        identifier = f"m_{identifier}"
+    return identifier
+
+
+def model_name(path: Path) -> str:
+    """The name that a model's results are filed under.
+
+    It is the stem of the file (or the folder's name) as a C identifier, without a trailing
+    ``_int8``, which the converted file gets back.
+
+    >>> model_name(Path("models/ad01_int8.tflite"))
+    'ad01'
+    """
+    stem = path.stem if path.suffix else path.name
+    if path.suffix == ".py" and stem == "model":
+        # examples/digits/model.py is the model "digits".
+        stem = path.resolve().parent.name
+    return c_identifier(re.sub(r"_int8$", "", stem))

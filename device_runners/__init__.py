@@ -1,0 +1,1 @@
+"""An int8 model in, something that runs on a device out."""

@@ -1,0 +1,1 @@
+"""Interpreters on this machine: LiteRT's reference kernels (the oracle) and TFLM."""

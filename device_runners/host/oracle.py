@@ -1,0 +1,69 @@
+"""LiteRT with its reference kernels: the results that every device must reproduce.
+
+Only ``BUILTIN_REF`` is a reference. The default interpreter delegates to XNNPACK, and the
+optimized kernels without a delegate round differently too: both are off by one LSB and more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from converters.errors import TidepoolError
+from converters.tflite.graph import Array
+
+
+class Oracle:
+    """The reference interpreter of one model.
+
+    Args:
+        model: A TFLite file or its content.
+        all_tensors: Keep every intermediate tensor readable after a run, at the price of memory.
+
+    Raises:
+        TidepoolError: The interpreter refuses the model.
+    """
+
+    def __init__(self, model: bytes | Path, *, all_tensors: bool = False) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        content = model.read_bytes() if isinstance(model, Path) else model
+        try:
+            self._interpreter = Interpreter(
+                model_content=content,
+                experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+                experimental_preserve_all_tensors=all_tensors,
+                num_threads=1,
+            )
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise TidepoolError(
+                f"the reference interpreter (LiteRT, BUILTIN_REF) refuses the model: {error}",
+                hint="check the model with 'tidepool check'",
+            ) from error
+        self._all_tensors = all_tensors
+        self._inputs = self._interpreter.get_input_details()
+        self._outputs = self._interpreter.get_output_details()
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Runs one inference.
+
+        Args:
+            inputs: One array an input, in the input's own shape and dtype.
+
+        Returns:
+            One array an output.
+        """
+        for detail, array in zip(self._inputs, inputs, strict=True):
+            self._interpreter.set_tensor(detail["index"], np.ascontiguousarray(array))
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(detail["index"]) for detail in self._outputs]
+
+    def tensor(self, index: int) -> Array:
+        """The value of any tensor after a run; needs ``all_tensors``."""
+        if not self._all_tensors:
+            raise ValueError("the oracle was made without all_tensors")
+        value: Array = self._interpreter.get_tensor(index)
+        return value

@@ -1,0 +1,162 @@
+"""The report of a run: everything it found out, for machines (JSON) and for the tables."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from converters.files import write_atomic
+
+SCHEMA_VERSION = 1
+"""Raised when a field changes its meaning or goes; new fields don't raise it."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelReport(_Part):
+    """The model that went in, and the int8 model that came out of it."""
+
+    name: str
+    source: str
+    int8_file: str = ""
+    int8_bytes: int = 0
+    operators: int = 0
+    macs: int | None = None
+
+
+class AgreementReport(_Part):
+    """How the int8 model agrees with the Keras model on the calibration data."""
+
+    samples: int
+    mean_error: float
+    worst_error: float
+    mean_error_lsb: float
+    worst_error_lsb: float
+    argmax_agreement: float | None
+
+
+class EvaluationReport(_Part):
+    """The metric on held-out samples, and the gate on its loss.
+
+    Attributes:
+        metric: Its name, for example ``accuracy``.
+        higher_is_better: Whether it is a score or an error.
+        samples: How many test samples it was taken on.
+        float_value: The Keras model's; None when the model came in as int8.
+        int8_value: The int8 model's, by the reference interpreter.
+        drop: The loss in percentage points (score) or percent (error).
+        max_drop: The largest loss that passes.
+        passed: Whether it passed.
+    """
+
+    metric: str
+    higher_is_better: bool
+    samples: int
+    float_value: float | None
+    int8_value: float
+    drop: float | None
+    max_drop: float
+    passed: bool
+
+
+class TflmReport(_Part):
+    """TFLM on this machine: proof that the same flatbuffer runs there, and its arena."""
+
+    directory: str
+    bit_exact: bool
+    samples: int
+    host_arena_bytes: int
+    arena_bytes: int
+
+
+class MismatchReport(_Part):
+    """The first byte in which the device differs from the reference."""
+
+    sample: int
+    tensor: int
+    tensor_name: str
+    opcode: str
+    differing_bytes: int
+    total_bytes: int
+    worst_difference: int
+
+
+class EmulationReport(_Part):
+    """What ran on the emulated core.
+
+    Attributes:
+        instructions: Executed instructions of one inference (of sample 0).
+        instructions_max: The largest count over all samples.
+        instruction_count_method: ``plugin`` (exact) or ``icount`` (its resolution is stated in
+            ``docs/emulation.md``).
+        text_bytes: Code of the model, its kernels and glue, without start-up and harness.
+        rodata_bytes: Weights and tables.
+        image: Bytes of the whole image by section.
+        arena_bytes: Inputs, outputs, activations and scratch.
+        stack_bytes: High-water mark of the stack during the whole run.
+        output_crc32: Checksum over all outputs of sample 0.
+    """
+
+    core: str
+    board: str
+    machine: str
+    runtime: str
+    samples: int
+    bit_exact: bool
+    compared_tensors: str
+    mismatch: MismatchReport | None
+    instructions: int
+    instructions_max: int
+    instruction_count_method: str
+    text_bytes: int
+    rodata_bytes: int
+    image: dict[str, int]
+    arena_bytes: int
+    stack_bytes: int
+    output_crc32: str
+    metric: str | None = None
+    host_value: float | None = None
+    emulator_value: float | None = None
+
+
+class McuReport(_Part):
+    """The Cortex-M target."""
+
+    aot_directory: str
+    arena_bytes: int
+    arena_lower_bound_bytes: int
+    tflm: TflmReport | None = None
+    emulation: EmulationReport | None = None
+
+
+class EdgeTpuReport(_Part):
+    """The Coral target."""
+
+    directory: str
+    compiled_file: str | None
+    compiler_version: str | None
+    mapped_operators: int | None
+    cpu_operators: int | None
+    figures: dict[str, Any] = {}
+
+
+class Report(_Part):
+    """One run. Written as ``report.json``."""
+
+    schema_version: int = SCHEMA_VERSION
+    tidepool_version: str = version("tidepool")
+    target: str
+    model: ModelReport
+    warnings: list[str] = []
+    agreement: AgreementReport | None = None
+    evaluation: EvaluationReport | None = None
+    mcu: McuReport | None = None
+    edge_tpu: EdgeTpuReport | None = None
+
+    def write(self, path: Path) -> Path:
+        return write_atomic(path, self.model_dump_json(indent=2) + "\n")

@@ -1,0 +1,178 @@
+"""The settings of a run: ``tidepool.toml``, overridden by the command line's options."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from converters.errors import TidepoolError
+
+
+class Target(StrEnum):
+    """What a run builds for."""
+
+    MCU = "mcu"
+    EDGE_TPU = "edge-tpu"
+
+
+class Runtime(StrEnum):
+    """What executes the model on a microcontroller."""
+
+    AOT = "aot"
+    """Ahead-of-time compiled C; needs nothing but the toolchain."""
+    TFLM = "tflm"
+    """TensorFlow Lite Micro; links the library found under ``TFLM_ROOT``."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(_Section):
+    """``[model]``: the model that goes in."""
+
+    trust: bool = Field(False, description="load Lambda layers and custom objects (runs their code)")
+
+
+class DatasetSettings(_Section):
+    """``[dataset]``: the data that calibrates and tests."""
+
+    source: str | None = Field(
+        None, description="recipe .py, .npz, .npy, folder of images by class, or 'random'"
+    )
+    image_range: tuple[float, float] | None = Field(
+        None, description="what a folder's images are scaled to, for example [0, 1]"
+    )
+    seed: int = Field(0, ge=0, description="seed of every split and of random data")
+
+
+class ConversionSettings(_Section):
+    """``[conversion]``: Keras to full-integer TFLite."""
+
+    calibration_samples: int = Field(
+        500, ge=1, description="at most this many samples calibrate the ranges"
+    )
+    per_channel_dense: bool = Field(
+        True, description="one scale for each unit of a dense layer; false: one for the layer"
+    )
+    timeout_seconds: float = Field(900, gt=0, description="time limit of the converter")
+
+
+class GateSettings(_Section):
+    """``[gate]``: what a model may lose on its way."""
+
+    max_drop: float = Field(
+        1.0,
+        ge=0,
+        description="largest loss from float to int8: percentage points of a score such as "
+        "accuracy, percent of an error such as mse",
+    )
+    test_samples: int | None = Field(
+        None, ge=1, description="at most this many test samples; all when not set"
+    )
+
+
+class McuSettings(_Section):
+    """``[mcu]``: the Cortex-M target."""
+
+    core: str = Field("cortex-m4", description="cortex-m3, -m4, -m7, -m33 or -m55")
+    runtime: Runtime = Field(Runtime.AOT, description="aot, or tflm (needs TFLM_ROOT)")
+    samples: Annotated[int | None, Field(ge=1)] = Field(
+        16, description="samples that run on the emulator"
+    )
+    timeout_seconds: float = Field(300, gt=0, description="time limit of one emulation")
+
+
+class EdgeTpuSettings(_Section):
+    """``[edge_tpu]``: the Coral target."""
+
+    timeout_seconds: float = Field(180, gt=0, description="time limit of the compiler")
+
+
+class Settings(_Section):
+    """All settings of a run, with their defaults."""
+
+    build_directory: Path = Field(Path("build"), description="where results go")
+    model: ModelSettings = ModelSettings()
+    dataset: DatasetSettings = DatasetSettings()
+    conversion: ConversionSettings = ConversionSettings()
+    gate: GateSettings = GateSettings()
+    mcu: McuSettings = McuSettings()
+    edge_tpu: EdgeTpuSettings = EdgeTpuSettings()
+
+
+def load_settings(config: Path | None, overrides: dict[str, Any]) -> Settings:
+    """Reads the settings.
+
+    Args:
+        config: A ``tidepool.toml``; None for the defaults. A relative ``dataset.source`` in it
+            is relative to the file.
+        overrides: Dotted keys of the command line's options, for example
+            ``{"mcu.core": "cortex-m7"}``; a value of None overrides nothing.
+
+    Raises:
+        TidepoolError: The file is missing or isn't TOML, a key is unknown (the message names the
+            nearest known one) or a value is not valid.
+    """
+    values = _read_toml(config) if config is not None else {}
+    for dotted, value in overrides.items():
+        if value is None:
+            continue
+        *sections, key = dotted.split(".")
+        table = values
+        for section in sections:
+            table = table.setdefault(section, {})
+        table[key] = value
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        where = str(config) if config is not None else "the options"
+        raise TidepoolError(
+            f"the settings in {where} are not valid:\n"
+            + "\n".join(f"  {_describe(item)}" for item in error.errors()),
+            hint="docs/settings.md lists every key",
+        ) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TidepoolError(
+            f"settings file {path} does not exist", hint="check the path given as CONFIG"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise TidepoolError(
+            f"settings file {path} can't be read: {error}", hint="the format is TOML"
+        ) from None
+    dataset = values.get("dataset")
+    if isinstance(dataset, dict) and isinstance(dataset.get("source"), str):
+        beside = path.parent / dataset["source"]
+        if beside.exists():
+            dataset["source"] = str(beside)
+    return values
+
+
+def _describe(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] != "extra_forbidden":
+        return f"{key}: {item['msg']} (it is {item['input']!r})"
+    nearest = difflib.get_close_matches(key, known_keys(), n=1, cutoff=0.0)
+    return f"{key}: unknown key; the nearest known one is '{nearest[0]}'"
+
+
+def known_keys() -> list[str]:
+    """Every dotted key of the settings, for example ``mcu.core``."""
+    keys: list[str] = []
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            keys += [f"{name}.{key}" for key in section.model_fields]
+        else:
+            keys.append(name)
+    return keys
