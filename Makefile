@@ -47,7 +47,7 @@ doctor: $(READY) ## say what is installed, what is missing, and how to get it
 bench: $(READY) ## measure the MLPerf Tiny models on every core against TFLM
 	@$(BIN)/python benchmarks/mcu.py $(ARGS)
 
-test: $(READY) ## run all tests (test-quick: without the slow ones)
+test: lint ## lint, then all tests (make test-quick: without the slow ones)
 	@$(BIN)/pytest -n auto $(ARGS)
 
 test-quick: $(READY)

@@ -21,14 +21,15 @@ def write_atomic(path: Path, data: bytes | str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = data.encode() if isinstance(data, str) else data
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         # mkstemp makes private files; what we write is meant to be shared.
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return path
 
@@ -47,11 +48,11 @@ def staged_directory(path: Path) -> Iterator[Path]:
         if path.exists():
             # A rename can't replace a folder that isn't empty: move the old one away first.
             retired = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            os.replace(path, retired / path.name)
-            os.replace(staging, path)
+            path.replace(retired / path.name)
+            staging.replace(path)
             shutil.rmtree(retired)
         else:
-            os.replace(staging, path)
+            staging.replace(path)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise

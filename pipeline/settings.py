@@ -36,7 +36,9 @@ class _Section(BaseModel):
 class ModelSettings(_Section):
     """``[model]``: the model that goes in."""
 
-    trust: bool = Field(False, description="load Lambda layers and custom objects (runs their code)")
+    trust: bool = Field(
+        False, description="load Lambda layers and custom objects (runs their code)"
+    )
 
 
 class DatasetSettings(_Section):

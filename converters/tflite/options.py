@@ -13,7 +13,12 @@ from converters.tflite.graph import Activation, Padding, TensorType
 
 
 @dataclass(frozen=True)
-class Conv2DOptions:
+class Options:
+    """What all builtin options have in common: nothing but being options."""
+
+
+@dataclass(frozen=True)
+class Conv2DOptions(Options):
     padding: Padding = Padding.SAME
     stride_w: int = 1
     stride_h: int = 1
@@ -24,7 +29,7 @@ class Conv2DOptions:
 
 
 @dataclass(frozen=True)
-class DepthwiseConv2DOptions:
+class DepthwiseConv2DOptions(Options):
     padding: Padding = Padding.SAME
     stride_w: int = 1
     stride_h: int = 1
@@ -35,7 +40,7 @@ class DepthwiseConv2DOptions:
 
 
 @dataclass(frozen=True)
-class TransposeConvOptions:
+class TransposeConvOptions(Options):
     padding: Padding = Padding.SAME
     stride_w: int = 1
     stride_h: int = 1
@@ -44,7 +49,7 @@ class TransposeConvOptions:
 
 
 @dataclass(frozen=True)
-class FullyConnectedOptions:
+class FullyConnectedOptions(Options):
     fused_activation_function: Activation = Activation.NONE
     weights_format: int = 0
     keep_num_dims: bool = False
@@ -53,7 +58,7 @@ class FullyConnectedOptions:
 
 
 @dataclass(frozen=True)
-class Pool2DOptions:
+class Pool2DOptions(Options):
     padding: Padding = Padding.VALID
     stride_w: int = 1
     stride_h: int = 1
@@ -63,70 +68,70 @@ class Pool2DOptions:
 
 
 @dataclass(frozen=True)
-class AddOptions:
+class AddOptions(Options):
     fused_activation_function: Activation = Activation.NONE
     pot_scale_int16: bool = True
 
 
 @dataclass(frozen=True)
-class SubOptions:
+class SubOptions(Options):
     fused_activation_function: Activation = Activation.NONE
     pot_scale_int16: bool = True
 
 
 @dataclass(frozen=True)
-class MulOptions:
+class MulOptions(Options):
     fused_activation_function: Activation = Activation.NONE
 
 
 @dataclass(frozen=True)
-class DivOptions:
+class DivOptions(Options):
     fused_activation_function: Activation = Activation.NONE
 
 
 @dataclass(frozen=True)
-class L2NormOptions:
+class L2NormOptions(Options):
     fused_activation_function: Activation = Activation.NONE
 
 
 @dataclass(frozen=True)
-class ConcatenationOptions:
+class ConcatenationOptions(Options):
     axis: int = 0
     fused_activation_function: Activation = Activation.NONE
 
 
 @dataclass(frozen=True)
-class ReshapeOptions:
+class ReshapeOptions(Options):
     new_shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
-class SqueezeOptions:
+class SqueezeOptions(Options):
     squeeze_dims: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
-class SoftmaxOptions:
+class SoftmaxOptions(Options):
     beta: float = 1.0
 
 
 @dataclass(frozen=True)
-class ReducerOptions:
+class ReducerOptions(Options):
     keep_dims: bool = False
 
 
 @dataclass(frozen=True)
-class LeakyReluOptions:
+class LeakyReluOptions(Options):
     alpha: float = 0.0
 
 
 @dataclass(frozen=True)
-class GeluOptions:
+class GeluOptions(Options):
     approximate: bool = False
 
 
 @dataclass(frozen=True)
-class StridedSliceOptions:
+class StridedSliceOptions(Options):
     begin_mask: int = 0
     end_mask: int = 0
     ellipsis_mask: int = 0
@@ -136,87 +141,87 @@ class StridedSliceOptions:
 
 
 @dataclass(frozen=True)
-class SplitOptions:
+class SplitOptions(Options):
     num_splits: int = 1
 
 
 @dataclass(frozen=True)
-class SplitVOptions:
+class SplitVOptions(Options):
     num_splits: int = 1
 
 
 @dataclass(frozen=True)
-class PackOptions:
+class PackOptions(Options):
     values_count: int = 1
     axis: int = 0
 
 
 @dataclass(frozen=True)
-class UnpackOptions:
+class UnpackOptions(Options):
     num: int = 1
     axis: int = 0
 
 
 @dataclass(frozen=True)
-class GatherOptions:
+class GatherOptions(Options):
     axis: int = 0
     batch_dims: int = 0
 
 
 @dataclass(frozen=True)
-class BatchMatMulOptions:
+class BatchMatMulOptions(Options):
     adj_x: bool = False
     adj_y: bool = False
     asymmetric_quantize_inputs: bool = False
 
 
 @dataclass(frozen=True)
-class ResizeBilinearOptions:
+class ResizeBilinearOptions(Options):
     align_corners: bool = False
     half_pixel_centers: bool = False
 
 
 @dataclass(frozen=True)
-class ResizeNearestNeighborOptions:
+class ResizeNearestNeighborOptions(Options):
     align_corners: bool = False
     half_pixel_centers: bool = False
 
 
 @dataclass(frozen=True)
-class SpaceToDepthOptions:
+class SpaceToDepthOptions(Options):
     block_size: int = 1
 
 
 @dataclass(frozen=True)
-class DepthToSpaceOptions:
+class DepthToSpaceOptions(Options):
     block_size: int = 1
 
 
 @dataclass(frozen=True)
-class ArgMaxOptions:
+class ArgMaxOptions(Options):
     output_type: TensorType = TensorType.INT32
 
 
 @dataclass(frozen=True)
-class ArgMinOptions:
+class ArgMinOptions(Options):
     output_type: TensorType = TensorType.INT32
 
 
 @dataclass(frozen=True)
-class CastOptions:
+class CastOptions(Options):
     in_data_type: TensorType = TensorType.FLOAT32
     out_data_type: TensorType = TensorType.FLOAT32
 
 
 @dataclass(frozen=True)
-class SVDFOptions:
+class SVDFOptions(Options):
     rank: int = 1
     fused_activation_function: Activation = Activation.NONE
     asymmetric_quantize_inputs: bool = False
 
 
 @dataclass(frozen=True)
-class UnidirectionalSequenceLSTMOptions:
+class UnidirectionalSequenceLSTMOptions(Options):
     fused_activation_function: Activation = Activation.NONE
     cell_clip: float = 0.0
     proj_clip: float = 0.0
@@ -226,7 +231,7 @@ class UnidirectionalSequenceLSTMOptions:
 
 
 @dataclass(frozen=True)
-class OtherOptions:
+class OtherOptions(Options):
     """Options without a class of their own: the schema's table and its plain fields.
 
     Attributes:
@@ -238,78 +243,5 @@ class OtherOptions:
     fields: tuple[tuple[str, Any], ...] = ()
 
 
-_CLASSES: tuple[type[Any], ...] = (
-    Conv2DOptions,
-    DepthwiseConv2DOptions,
-    TransposeConvOptions,
-    FullyConnectedOptions,
-    Pool2DOptions,
-    AddOptions,
-    SubOptions,
-    MulOptions,
-    DivOptions,
-    L2NormOptions,
-    ConcatenationOptions,
-    ReshapeOptions,
-    SqueezeOptions,
-    SoftmaxOptions,
-    ReducerOptions,
-    LeakyReluOptions,
-    GeluOptions,
-    StridedSliceOptions,
-    SplitOptions,
-    SplitVOptions,
-    PackOptions,
-    UnpackOptions,
-    GatherOptions,
-    BatchMatMulOptions,
-    ResizeBilinearOptions,
-    ResizeNearestNeighborOptions,
-    SpaceToDepthOptions,
-    DepthToSpaceOptions,
-    ArgMaxOptions,
-    ArgMinOptions,
-    CastOptions,
-    SVDFOptions,
-    UnidirectionalSequenceLSTMOptions,
-)
-
-TABLES: dict[str, type[Any]] = {cls.__name__: cls for cls in _CLASSES}
+TABLES: dict[str, type[Options]] = {cls.__name__: cls for cls in Options.__subclasses__()}
 """Name of the schema's table -> dataclass."""
-
-Options = (
-    Conv2DOptions
-    | DepthwiseConv2DOptions
-    | TransposeConvOptions
-    | FullyConnectedOptions
-    | Pool2DOptions
-    | AddOptions
-    | SubOptions
-    | MulOptions
-    | DivOptions
-    | L2NormOptions
-    | ConcatenationOptions
-    | ReshapeOptions
-    | SqueezeOptions
-    | SoftmaxOptions
-    | ReducerOptions
-    | LeakyReluOptions
-    | GeluOptions
-    | StridedSliceOptions
-    | SplitOptions
-    | SplitVOptions
-    | PackOptions
-    | UnpackOptions
-    | GatherOptions
-    | BatchMatMulOptions
-    | ResizeBilinearOptions
-    | ResizeNearestNeighborOptions
-    | SpaceToDepthOptions
-    | DepthToSpaceOptions
-    | ArgMaxOptions
-    | ArgMinOptions
-    | CastOptions
-    | SVDFOptions
-    | UnidirectionalSequenceLSTMOptions
-    | OtherOptions
-)

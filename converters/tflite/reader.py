@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +187,9 @@ def _quantization(index: int, source: Any, shape: tuple[int, ...]) -> Quantizati
     if source is None or source.ScaleLength() == 0:
         return None
     scales = tuple(float(scale) for scale in source.ScaleAsNumpy())
-    zero_points = tuple(int(z) for z in source.ZeroPointAsNumpy()) if source.ZeroPointLength() else ()
+    zero_points = (
+        tuple(int(z) for z in source.ZeroPointAsNumpy()) if source.ZeroPointLength() else ()
+    )
     if not zero_points:
         zero_points = (0,) * len(scales)
     axis = source.QuantizedDimension()
@@ -203,8 +205,6 @@ def _quantization(index: int, source: Any, shape: tuple[int, ...]) -> Quantizati
 
 
 def _with_data(tensor: Tensor, data: Array) -> Tensor:
-    import dataclasses
-
     data.flags.writeable = False
     return dataclasses.replace(tensor, data=data)
 
@@ -219,30 +219,33 @@ def _text(raw: bytes | None) -> str:
 
 
 def _check_consistency(graph: Graph) -> None:
-    """Every index in range, every input computed before it is read, no tensor written twice."""
+    """Every index in range, every input computed before it is read, no constant overwritten."""
     count = len(graph.tensors)
-    written = {t.index for t in graph.tensors if t.is_constant or t.is_variable} | set(graph.inputs)
     for index in (*graph.inputs, *graph.outputs):
         if not 0 <= index < count:
             raise TidepoolError(f"the graph refers to tensor {index} of {count}")
+    known = {
+        tensor.index
+        for tensor in graph.tensors
+        # A tensor without elements has no data and is never computed.
+        if tensor.is_constant or tensor.is_variable or tensor.elements == 0
+    }
+    fixed = known | set(graph.inputs)
+    known = set(fixed)
     for op in graph.operators:
         for index in op.inputs:
             if not -1 <= index < count:
                 raise TidepoolError(f"operator {op.index} reads tensor {index} of {count}")
-            if index >= 0 and index not in written and graph.subgraphs == 1:
-                # Zero-element tensors have no data and are never computed.
-                if graph.tensors[index].elements:
-                    raise TidepoolError(
-                        f"operator {op.index} ({op.opcode}) reads tensor {index} before it is written"
-                    )
+            if index not in known and index >= 0:
+                raise TidepoolError(
+                    f"operator {op.index} ({op.opcode}) reads tensor {index} before it is written"
+                )
         for index in op.outputs:
             if not 0 <= index < count:
                 raise TidepoolError(f"operator {op.index} writes tensor {index} of {count}")
-            if graph.tensors[index].is_constant or index in graph.inputs:
+            if index in fixed and graph.tensors[index].elements:
                 raise TidepoolError(f"operator {op.index} writes the constant or input {index}")
-            written.add(index)
+            known.add(index)
     for index in graph.outputs:
-        if index not in written:
+        if index not in known:
             raise TidepoolError(f"the output tensor {index} is never written")
-    if any(math.prod(t.shape) > 1 << 40 for t in graph.tensors):
-        raise TidepoolError("a tensor has more than 2^40 elements")

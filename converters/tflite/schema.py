@@ -55,8 +55,9 @@ def _camel_case(name: str) -> str:
 def options_from_schema(table: str, source: Any) -> Options:
     """Makes the dataclass of a table from the schema's object (``...OptionsT``)."""
     if table not in TABLES:
-        fields = ((name, _plain(value)) for name, value in vars(source).items())
-        return OtherOptions(table, tuple((name, value) for name, value in fields))
+        return OtherOptions(
+            table, tuple((name, _plain(value)) for name, value in vars(source).items())
+        )
     cls = TABLES[table]
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
@@ -68,7 +69,7 @@ def options_from_schema(table: str, source: Any) -> Options:
         else:
             plain = _plain(value)
             values[field.name] = () if plain is None and hint == tuple[int, ...] else plain
-    return typing.cast(Options, cls(**values))
+    return cls(**values)
 
 
 def options_to_schema(options: Options) -> tuple[int, Any]:

@@ -56,7 +56,8 @@ def write_graph(graph: Graph) -> bytes:
     subgraph.outputs = list(graph.outputs)
     subgraph.operators = [_operator(op, codes) for op in graph.operators]
     model.subgraphs = [subgraph]
-    builder = flatbuffers.Builder(1024 + sum(t.data.nbytes for t in graph.tensors if t.is_constant))
+    constants = sum(tensor.data.nbytes for tensor in graph.tensors if tensor.data is not None)
+    builder = flatbuffers.Builder(1024 + constants)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     return bytes(builder.Output())
 

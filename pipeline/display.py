@@ -1,0 +1,198 @@
+"""What the command line shows: stages with their progress, tables, errors. Nothing else prints."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+
+from converters.errors import TidepoolError
+from converters.progress import Progress
+from device_runners.runner import Findings
+from pipeline.report import EmulationReport, EvaluationReport, Report
+
+# Progress, notes and errors go to standard error: standard output is the result's alone.
+_status = Console(stderr=True, highlight=False, soft_wrap=True)
+_result = Console(highlight=False)
+
+
+class Terminal:
+    """A listener that shows progress bars on a terminal, and a line a stage elsewhere."""
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Progress]:
+        started = time.monotonic()
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with RichProgress(*columns, console=_status, transient=True) as bars:
+            task = bars.add_task(escape(title), total=None)
+
+            def progress(done: int, total: int | None) -> None:
+                bars.update(task, completed=done, total=total)
+
+            yield progress
+        _status.print(f"[green]✓[/] {escape(title)} [dim]{time.monotonic() - started:.1f} s[/]")
+
+    def note(self, text: str) -> None:
+        _status.print(f"  [dim]{escape(text)}[/]")
+
+    def warn(self, text: str) -> None:
+        _status.print(f"[yellow]warning:[/] {escape(text)}")
+
+
+def show_error(error: TidepoolError) -> None:
+    """One error: what is wrong, then the next step."""
+    _status.print(f"[bold red]error:[/] {escape(error.message)}")
+    if error.hint:
+        _status.print(f"[bold]hint:[/]  {escape(error.hint)}")
+
+
+def show_json(text: str) -> None:
+    """Machine-readable text, unstyled and unwrapped."""
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def show_report(report: Report, directory: str) -> None:
+    """The tables of a run."""
+    table = _table(f"{report.model.name} → {report.target}")
+    model = report.model
+    table.add_row("int8 model", f"{model.int8_bytes:,} bytes, {model.operators} operators")
+    if model.macs is not None:
+        table.add_row("multiply-accumulates", f"{model.macs:,}")
+    if report.agreement is not None:
+        agreement = report.agreement
+        table.add_row(
+            "agreement with Keras",
+            f"mean error {agreement.mean_error_lsb:.2f} LSB, worst {agreement.worst_error_lsb:.0f}"
+            + (
+                f", same class on {agreement.argmax_agreement:.1%}"
+                if agreement.argmax_agreement is not None
+                else ""
+            )
+            + f" ({agreement.samples} calibration samples)",
+        )
+    if report.evaluation is not None:
+        table.add_row(report.evaluation.metric, _evaluation(report.evaluation))
+    if report.mcu is not None:
+        mcu = report.mcu
+        if mcu.tflm is not None:
+            table.add_row(
+                "TFLM on this machine",
+                f"{_exact(mcu.tflm.bit_exact)} on {mcu.tflm.samples} samples, "
+                f"arena {mcu.tflm.arena_bytes:,} bytes (64-bit: an upper bound)",
+            )
+        if mcu.emulation is not None:
+            _add_emulation(table, mcu.emulation)
+    if report.edge_tpu is not None:
+        tpu = report.edge_tpu
+        if tpu.compiled_file is not None:
+            table.add_row("compiled", f"{tpu.compiled_file} (compiler {tpu.compiler_version})")
+            table.add_row("on the Edge TPU", f"{tpu.mapped_operators} operators")
+            table.add_row("on the CPU", f"{tpu.cpu_operators} operators")
+        else:
+            table.add_row("Edge TPU compiler", "[yellow]missing: not compiled[/]")
+    table.add_row("results", escape(directory))
+    _result.print(table)
+
+
+def _add_emulation(table: Table, emulation: EmulationReport) -> None:
+    exact = _exact(emulation.bit_exact)
+    table.add_row(
+        f"{emulation.core} ({emulation.runtime})",
+        f"{exact} on {emulation.samples} samples ({emulation.compared_tensors}), "
+        f"output CRC32 {emulation.output_crc32}",
+    )
+    if emulation.mismatch is not None:
+        bad = emulation.mismatch
+        table.add_row(
+            "first difference",
+            f"sample {bad.sample}, tensor {bad.tensor} '{escape(bad.tensor_name)}' of "
+            f"{bad.opcode}: {bad.differing_bytes} of {bad.total_bytes} bytes, "
+            f"worst by {bad.worst_difference}",
+        )
+    if emulation.metric is not None:
+        table.add_row(
+            f"{emulation.metric} of these samples",
+            f"host {emulation.host_value:.4f}, emulator {emulation.emulator_value:.4f}",
+        )
+    table.add_row(
+        "instructions per inference",
+        f"{emulation.instructions:,} (not cycles; by {emulation.instruction_count_method})",
+    )
+    table.add_row("arena", f"{emulation.arena_bytes:,} bytes RAM")
+    table.add_row("stack, high-water", f"{emulation.stack_bytes:,} bytes RAM")
+    table.add_row("code of the model", f"{emulation.text_bytes:,} bytes flash")
+    table.add_row("weights and tables", f"{emulation.rodata_bytes:,} bytes flash")
+    table.add_row(
+        "whole image", ", ".join(f"{name} {size:,}" for name, size in emulation.image.items())
+    )
+
+
+def _evaluation(evaluation: EvaluationReport) -> str:
+    unit = "points" if evaluation.higher_is_better else "percent"
+    text = f"int8 {evaluation.int8_value:.4f}"
+    if evaluation.float_value is not None and evaluation.drop is not None:
+        verdict = "[green]passed[/]" if evaluation.passed else "[red]FAILED[/]"
+        text = (
+            f"float {evaluation.float_value:.4f}, {text}: lost {evaluation.drop:.2f} {unit} "
+            f"of at most {evaluation.max_drop:g}, {verdict}"
+        )
+    return f"{text} ({evaluation.samples} test samples)"
+
+
+def _exact(bit_exact: bool) -> str:
+    return "[green]bit-exact[/]" if bit_exact else "[bold red]NOT bit-exact[/]"
+
+
+def show_findings(title: str, findings: Findings) -> None:
+    """What a check found out."""
+    if not findings.items:
+        _result.print(f"[green]✓[/] {escape(title)}: nothing stands in the way")
+        return
+    table = Table(title=escape(title), title_justify="left")
+    for column in ("op", "opcode", "output", "finding", "what to do"):
+        table.add_column(column, overflow="fold")
+    for item in findings.items:
+        table.add_row(
+            "" if item.operator is None else str(item.operator),
+            item.opcode,
+            escape(item.tensor),
+            escape(item.message) if item.blocking else f"[dim]{escape(item.message)}[/]",
+            escape(item.hint),
+        )
+    _result.print(table)
+
+
+def show_rows(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """A plain table; the cells may hold rich's markup."""
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    _result.print(table)
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table

@@ -1,0 +1,104 @@
+"""What MODEL stands for: a model file, a project folder, or an int8 model that is there already."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from converters.errors import TidepoolError
+from converters.naming import model_name
+from pipeline.listener import Listener
+
+
+@dataclass(frozen=True)
+class Source:
+    """MODEL, resolved.
+
+    Attributes:
+        given: The path as it was given.
+        name: The name that results are filed under, a C identifier.
+        project: The folder with ``model.py`` or ``train.py``, when MODEL is one.
+    """
+
+    given: Path
+    name: str
+    project: Path | None = None
+
+    @property
+    def is_tflite(self) -> bool:
+        return self.given.suffix == ".tflite"
+
+    @property
+    def config(self) -> Path | None:
+        """The project's own settings, when it has some."""
+        config = self.project / "tidepool.toml" if self.project else None
+        return config if config is not None and config.is_file() else None
+
+    def directory(self, build: Path) -> Path:
+        """Where the model's results go."""
+        return build / self.name
+
+    def int8_file(self, build: Path) -> Path:
+        return self.directory(build) / f"{self.name}_int8.tflite"
+
+
+def resolve(given: Path) -> Source:
+    """Says what MODEL is.
+
+    Raises:
+        TidepoolError: It doesn't exist.
+    """
+    if not given.exists():
+        raise TidepoolError(
+            f"model {given} does not exist",
+            hint="MODEL is a .keras, .h5 or .tflite file, a SavedModel folder, a .py recipe with "
+            "build_model(), or a folder with train.py such as examples/digits",
+        )
+    is_project = given.is_dir() and not (given / "saved_model.pb").exists()
+    if is_project and not any((given / name).is_file() for name in ("train.py", "model.py")):
+        raise TidepoolError(
+            f"folder {given} holds no model",
+            hint="it needs a saved_model.pb, a train.py that writes a .keras file, or a model.py "
+            "with build_model()",
+        )
+    return Source(given, model_name(given.resolve()), given if is_project else None)
+
+
+def model_file(source: Source, build: Path, listener: Listener) -> Path:
+    """The file or folder to load; a project is trained first when its model isn't there.
+
+    Raises:
+        TidepoolError: The training script fails.
+    """
+    if source.project is None:
+        return source.given
+    script = source.project / "train.py"
+    if not script.is_file():
+        return source.project / "model.py"
+    trained = source.directory(build) / f"{source.name}.keras"
+    if trained.is_file():
+        listener.note(f"using the trained model {trained} (delete it to train again)")
+        return trained
+    _train(script, trained, listener)
+    return trained
+
+
+def _train(script: Path, out: Path, listener: Listener) -> None:
+    with listener.stage(f"training: {script}"):
+        command = [sys.executable, str(script), "--out", str(out)]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert process.stdout is not None
+        tail: list[str] = []
+        for line in process.stdout:
+            tail = [*tail[-9:], line.rstrip()]
+            if line.strip():
+                listener.note(line.rstrip())
+    if process.wait() != 0 or not out.is_file():
+        raise TidepoolError(
+            f"the training script {script} failed:\n" + "\n".join(f"  {line}" for line in tail),
+            hint=f"run it by itself: python {script} --out {out}",
+        )
