@@ -18,7 +18,7 @@ mcu_options = $(if $(CORE),--core "$(CORE)") $(if $(SAMPLES),--samples "$(SAMPLE
 	$(if $(RUNTIME),--runtime "$(RUNTIME)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup mcu edge-tpu emulate check convert doctor bench test test-quick lint format clean
+.PHONY: help setup mcu edge-tpu emulate check convert doctor bench test test-quick lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ lint: $(READY) ## ruff and mypy
 format: $(READY) ## let ruff format and sort
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix --quiet .
+
+docs: $(READY) ## write the generated pages of docs/
+	@$(BIN)/python -m pipeline.reference
 
 setup: $(READY) ## only set up: system packages and the environment in .venv
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from converters.errors import ExitCode, TidepoolError
-from pipeline.settings import Runtime, Settings, Target, load_settings
+from device_runners.cortex_m.firmware import RuntimeKind
+from pipeline.settings import Settings, Target, load_settings
 from pipeline.source import Source, resolve
 
 app = typer.Typer(
@@ -59,7 +60,7 @@ Core = Annotated[
     typer.Option("--core", metavar="CORE", help="cortex-m3, -m4, -m7, -m33 or -m55."),
 ]
 RuntimeOption = Annotated[
-    Runtime | None,
+    RuntimeKind | None,
     typer.Option("--runtime", help="aot: generated C. tflm: links the library under TFLM_ROOT."),
 ]
 Samples = Annotated[

@@ -125,7 +125,7 @@ def _add_emulation(table: Table, emulation: EmulationReport) -> None:
         table.add_row(
             "first difference",
             f"sample {bad.sample}, tensor {bad.tensor} '{escape(bad.tensor_name)}' of "
-            f"{bad.opcode}: {bad.differing_bytes} of {bad.total_bytes} bytes, "
+            f"{bad.opcode}: {bad.differing_elements} of {bad.total_elements} elements, "
             f"worst by {bad.worst_difference}",
         )
     if emulation.metric is not None:

@@ -64,26 +64,27 @@ class EvaluationReport(_Part):
     passed: bool
 
 
+class MismatchReport(_Part):
+    """The first tensor in which the device differs from the reference."""
+
+    sample: int
+    tensor: int
+    tensor_name: str
+    opcode: str
+    differing_elements: int
+    total_elements: int
+    worst_difference: int
+
+
 class TflmReport(_Part):
     """TFLM on this machine: proof that the same flatbuffer runs there, and its arena."""
 
     directory: str
     bit_exact: bool
     samples: int
+    mismatch: MismatchReport | None
     host_arena_bytes: int
     arena_bytes: int
-
-
-class MismatchReport(_Part):
-    """The first byte in which the device differs from the reference."""
-
-    sample: int
-    tensor: int
-    tensor_name: str
-    opcode: str
-    differing_bytes: int
-    total_bytes: int
-    worst_difference: int
 
 
 class EmulationReport(_Part):

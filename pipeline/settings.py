@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from converters.errors import TidepoolError
+from device_runners.cortex_m.firmware import RuntimeKind
 
 
 class Target(StrEnum):
@@ -18,15 +19,6 @@ class Target(StrEnum):
 
     MCU = "mcu"
     EDGE_TPU = "edge-tpu"
-
-
-class Runtime(StrEnum):
-    """What executes the model on a microcontroller."""
-
-    AOT = "aot"
-    """Ahead-of-time compiled C; needs nothing but the toolchain."""
-    TFLM = "tflm"
-    """TensorFlow Lite Micro; links the library found under ``TFLM_ROOT``."""
 
 
 class _Section(BaseModel):
@@ -83,11 +75,11 @@ class McuSettings(_Section):
     """``[mcu]``: the Cortex-M target."""
 
     core: str = Field("cortex-m4", description="cortex-m3, -m4, -m7, -m33 or -m55")
-    runtime: Runtime = Field(Runtime.AOT, description="aot, or tflm (needs TFLM_ROOT)")
+    runtime: RuntimeKind = Field(RuntimeKind.AOT, description="aot, or tflm (needs TFLM_ROOT)")
     samples: Annotated[int | None, Field(ge=1)] = Field(
         16, description="samples that run on the emulator"
     )
-    timeout_seconds: float = Field(300, gt=0, description="time limit of one emulation")
+    timeout_seconds: float = Field(60, gt=0, description="time limit of one sample on the emulator")
 
 
 class EdgeTpuSettings(_Section):

@@ -1,0 +1,64 @@
+"""Reference pages that are generated from the code, so that they can't drift from it.
+
+``make docs`` writes them; a test fails when a page differs from what would be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from converters.files import write_atomic
+from pipeline.settings import Settings
+
+_DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def settings_page() -> str:
+    """``docs/settings.md``: every key, its type, default and meaning."""
+    lines = [
+        "# Settings",
+        "",
+        "`tidepool.toml`, given by `CONFIG=...` or `--config`; a project folder's own is used "
+        "when none is given.",
+        "The command line's options override it. Unknown keys are refused. The resolved settings "
+        "of a run are in its `manifest.json`.",
+        "",
+        "| key | default | meaning |",
+        "| --- | --- | --- |",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default()
+        if isinstance(default, BaseModel):
+            for key, inner in type(default).model_fields.items():
+                value = _toml(inner.get_default())
+                lines.append(f"| `{name}.{key}` | {value} | {inner.description} |")
+        else:
+            lines.append(f"| `{name}` | {_toml(default)} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int | float):
+        return f"`{value:g}`"
+    return f'`"{value}"`'
+
+
+PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page}
+"""Name of the page in ``docs/`` -> what writes it."""
+
+
+def write_pages(folder: Path = _DOCS) -> None:
+    """Writes every generated page."""
+    for name, page in PAGES.items():
+        write_atomic(folder / name, page())
+
+
+if __name__ == "__main__":
+    write_pages()
