@@ -13,26 +13,31 @@ from device_runners.host.oracle import Oracle
 from pipeline.report import MismatchReport
 
 
+def reference_outputs(
+    model: bytes, samples: Sequence[Sequence[Array]], progress: Progress
+) -> list[list[Array]]:
+    """The reference interpreter's outputs: for each sample one array an output."""
+    oracle = Oracle(model)
+    outputs = []
+    for number, sample in enumerate(samples, start=1):
+        outputs.append(oracle.run(sample))
+        progress(number, len(samples))
+    return outputs
+
+
 def compare_outputs(
-    model: bytes,
-    graph: Graph,
-    samples: Sequence[Sequence[Array]],
-    outputs: Sequence[Sequence[Array]],
-    progress: Progress,
+    graph: Graph, expected: Sequence[Sequence[Array]], actual: Sequence[Sequence[Array]]
 ) -> MismatchReport | None:
     """Compares every output byte of every sample.
 
     Returns:
         The first difference, or None when there is none.
     """
-    oracle = Oracle(model)
-    for number, (sample, results) in enumerate(zip(samples, outputs, strict=True)):
-        expected = oracle.run(sample)
-        for tensor, ours, theirs in zip(graph.output_tensors, results, expected, strict=True):
-            mismatch = _compare(graph, number, tensor, ours, theirs)
+    for number, (theirs, ours) in enumerate(zip(expected, actual, strict=True)):
+        for tensor, want, got in zip(graph.output_tensors, theirs, ours, strict=True):
+            mismatch = _compare(graph, number, tensor, want, got)
             if mismatch is not None:
                 return mismatch
-        progress(number + 1, len(samples))
     return None
 
 
@@ -54,34 +59,32 @@ def compare_tensors(
 
     Returns:
         The first tensor that differs, or None. A tensor that is missing in the trace counts as
-        different in every byte.
+        different in every element.
     """
     oracle = Oracle(model, all_tensors=True)
     for number, sample in enumerate(samples):
         oracle.run(sample)
-        for op in graph.operators:
-            for tensor in graph.outputs_of(op):
-                expected = oracle.tensor(tensor.index)
-                raw = trace.get((number, tensor.index), b"")
-                ours = np.frombuffer(raw, expected.dtype)
-                mismatch = _compare(graph, number, tensor, ours, expected)
-                if mismatch is not None:
-                    return mismatch
+        for tensor in (t for op in graph.operators for t in graph.outputs_of(op)):
+            expected = oracle.tensor(tensor.index)
+            actual = np.frombuffer(trace.get((number, tensor.index), b""), expected.dtype)
+            mismatch = _compare(graph, number, tensor, expected, actual)
+            if mismatch is not None:
+                return mismatch
         progress(number + 1, len(samples))
     return None
 
 
 def _compare(
-    graph: Graph, sample: int, tensor: Tensor, ours: Array, theirs: Array
+    graph: Graph, sample: int, tensor: Tensor, expected: Array, actual: Array
 ) -> MismatchReport | None:
-    ours, theirs = ours.ravel(), theirs.ravel()
-    if ours.size == theirs.size:
-        differing = int(np.count_nonzero(ours != theirs))
+    want, got = expected.ravel(), actual.ravel()
+    if want.size == got.size:
+        differing = int(np.count_nonzero(want != got))
         if differing == 0:
             return None
-        worst = int(np.abs(ours.astype(np.int64) - theirs.astype(np.int64)).max())
+        worst = int(np.abs(want.astype(np.int64) - got.astype(np.int64)).max())
     else:
-        differing, worst = theirs.size, 0
+        differing, worst = want.size, 0
     producer = graph.producer(tensor.index)
     return MismatchReport(
         sample=sample,
@@ -89,6 +92,6 @@ def _compare(
         tensor_name=tensor.name,
         opcode="INPUT" if producer is None else producer.opcode,
         differing_elements=differing,
-        total_elements=theirs.size,
+        total_elements=want.size,
         worst_difference=worst,
     )

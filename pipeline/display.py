@@ -22,11 +22,19 @@ from rich.table import Table
 from converters.errors import TidepoolError
 from converters.progress import Progress
 from device_runners.runner import Findings
-from pipeline.report import EmulationReport, EvaluationReport, Report
+from pipeline.report import (
+    AgreementReport,
+    EdgeTpuReport,
+    EmulationReport,
+    EvaluationReport,
+    McuReport,
+    Report,
+)
 
 # Progress, notes and errors go to standard error: standard output is the result's alone.
 _status = Console(stderr=True, highlight=False, soft_wrap=True)
-_result = Console(highlight=False)
+# A pipe or a log has no width of its own: take one that holds the widest table.
+_result = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 class Terminal:
@@ -75,49 +83,51 @@ def show_report(report: Report, directory: str) -> None:
     table = _table(f"{report.model.name} → {report.target}")
     model = report.model
     table.add_row("int8 model", f"{model.int8_bytes:,} bytes, {model.operators} operators")
-    if model.macs is not None:
-        table.add_row("multiply-accumulates", f"{model.macs:,}")
-    if report.agreement is not None:
-        agreement = report.agreement
-        table.add_row(
-            "agreement with Keras",
-            f"mean error {agreement.mean_error_lsb:.2f} LSB, worst {agreement.worst_error_lsb:.0f}"
-            + (
-                f", same class on {agreement.argmax_agreement:.1%}"
-                if agreement.argmax_agreement is not None
-                else ""
-            )
-            + f" ({agreement.samples} calibration samples)",
-        )
+    for agreement in report.agreement:
+        table.add_row("agreement with Keras", _agreement(agreement))
     if report.evaluation is not None:
         table.add_row(report.evaluation.metric, _evaluation(report.evaluation))
     if report.mcu is not None:
-        mcu = report.mcu
-        if mcu.tflm is not None:
-            table.add_row(
-                "TFLM on this machine",
-                f"{_exact(mcu.tflm.bit_exact)} on {mcu.tflm.samples} samples, "
-                f"arena {mcu.tflm.arena_bytes:,} bytes (64-bit: an upper bound)",
-            )
-        if mcu.emulation is not None:
-            _add_emulation(table, mcu.emulation)
+        _add_mcu(table, report.mcu)
     if report.edge_tpu is not None:
-        tpu = report.edge_tpu
-        if tpu.compiled_file is not None:
-            table.add_row("compiled", f"{tpu.compiled_file} (compiler {tpu.compiler_version})")
-            table.add_row("on the Edge TPU", f"{tpu.mapped_operators} operators")
-            table.add_row("on the CPU", f"{tpu.cpu_operators} operators")
-        else:
-            table.add_row("Edge TPU compiler", "[yellow]missing: not compiled[/]")
+        _add_edge_tpu(table, report.edge_tpu)
     table.add_row("results", escape(directory))
     _result.print(table)
+
+
+def _add_mcu(table: Table, mcu: McuReport) -> None:
+    if mcu.aot is not None:
+        table.add_row("multiply-accumulates", f"{mcu.aot.macs:,}")
+        table.add_row(
+            "planned arena",
+            f"{mcu.aot.arena_bytes:,} bytes (at least {mcu.aot.arena_lower_bound_bytes:,} are "
+            "live at once)",
+        )
+    if mcu.tflm is not None:
+        table.add_row(
+            "TFLM on this machine",
+            f"{_exact(mcu.tflm.bit_exact)} on {mcu.tflm.samples} samples, arena for a board "
+            f"{mcu.tflm.arena_bytes:,} bytes (an upper bound)",
+        )
+    if mcu.emulation is not None:
+        _add_emulation(table, mcu.emulation)
+
+
+def _add_edge_tpu(table: Table, report: EdgeTpuReport) -> None:
+    if not report.compiled:
+        table.add_row("Edge TPU", "[yellow]not compiled[/]")
+        return
+    figures = report.figures
+    table.add_row("compiler", f"version {figures['compiler_version']}")
+    table.add_row("on the Edge TPU", f"{figures['tpu_operations']} operators")
+    table.add_row("on the CPU", f"{figures['cpu_operations']} operators")
 
 
 def _add_emulation(table: Table, emulation: EmulationReport) -> None:
     exact = _exact(emulation.bit_exact)
     table.add_row(
         f"{emulation.core} ({emulation.runtime})",
-        f"{exact} on {emulation.samples} samples ({emulation.compared_tensors}), "
+        f"{exact} on {emulation.samples} samples ({emulation.compared}), "
         f"output CRC32 {emulation.output_crc32}",
     )
     if emulation.mismatch is not None:
@@ -137,13 +147,23 @@ def _add_emulation(table: Table, emulation: EmulationReport) -> None:
         "instructions per inference",
         f"{emulation.instructions:,} (not cycles; by {emulation.instruction_count_method})",
     )
-    table.add_row("arena", f"{emulation.arena_bytes:,} bytes RAM")
-    table.add_row("stack, high-water", f"{emulation.stack_bytes:,} bytes RAM")
-    table.add_row("code of the model", f"{emulation.text_bytes:,} bytes flash")
-    table.add_row("weights and tables", f"{emulation.rodata_bytes:,} bytes flash")
     table.add_row(
-        "whole image", ", ".join(f"{name} {size:,}" for name, size in emulation.image.items())
+        "RAM of the model",
+        f"{emulation.arena_bytes:,} bytes arena, {emulation.stack_bytes:,} bytes stack",
     )
+    table.add_row(
+        "flash of the model",
+        f"{emulation.text_bytes:,} bytes code, {emulation.rodata_bytes:,} bytes constants",
+    )
+
+
+def _agreement(agreement: AgreementReport) -> str:
+    text = (
+        f"mean error {agreement.mean_error_lsb:.2f} LSB, worst {agreement.worst_error_lsb:.0f} LSB"
+    )
+    if agreement.argmax_agreement is not None:
+        text += f", same argmax on {agreement.argmax_agreement:.1%}"
+    return f"{text} ({agreement.samples} calibration samples)"
 
 
 def _evaluation(evaluation: EvaluationReport) -> str:
@@ -184,8 +204,9 @@ def show_findings(title: str, findings: Findings) -> None:
 def show_rows(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     """A plain table; the cells may hold rich's markup."""
     table = Table(title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    for heading in headings[:-1]:
+        table.add_column(heading, no_wrap=True)
+    table.add_column(headings[-1], overflow="fold")
     for row in rows:
         table.add_row(*row)
     _result.print(table)

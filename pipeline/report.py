@@ -26,17 +26,21 @@ class ModelReport(_Part):
     int8_file: str = ""
     int8_bytes: int = 0
     operators: int = 0
-    macs: int | None = None
 
 
 class AgreementReport(_Part):
-    """How the int8 model agrees with the Keras model on the calibration data."""
+    """How one output of the int8 model agrees with the Keras model's on the calibration data.
 
+    Errors are absolute differences: in real units, and in steps of the output's scale (LSB).
+    """
+
+    output: str
     samples: int
     mean_error: float
     worst_error: float
     mean_error_lsb: float
     worst_error_lsb: float
+    correlation: float
     argmax_agreement: float | None
 
 
@@ -76,10 +80,33 @@ class MismatchReport(_Part):
     worst_difference: int
 
 
-class TflmReport(_Part):
-    """TFLM on this machine: proof that the same flatbuffer runs there, and its arena."""
+class AotReport(_Part):
+    """The generated C.
+
+    Attributes:
+        arena_bytes: What the planned arena takes: inputs, outputs, activations, scratch.
+        arena_lower_bound_bytes: The largest set of tensors that are live at once: no plan without
+            overlap takes less.
+        macs: Multiply-accumulates of one inference.
+    """
 
     directory: str
+    files: list[str]
+    arena_bytes: int
+    arena_lower_bound_bytes: int
+    macs: int
+
+
+class TflmReport(_Part):
+    """TFLM on this machine: proof that the same flatbuffer runs there, and its arena.
+
+    Attributes:
+        host_arena_bytes: What the interpreter used of its arena here, with 64-bit pointers.
+        arena_bytes: ``kTensorArenaSize``: that, and what CMSIS-NN's kernels may take on a board.
+    """
+
+    directory: str
+    files: list[str]
     bit_exact: bool
     samples: int
     mismatch: MismatchReport | None
@@ -97,7 +124,9 @@ class EmulationReport(_Part):
             ``docs/emulation.md``).
         text_bytes: Code of the model, its kernels and glue, without start-up and harness.
         rodata_bytes: Weights and tables.
-        image: Bytes of the whole image by section.
+        image: Bytes of the whole image by section, harness included.
+        flash_bytes: What the whole image takes of the flash.
+        ram_bytes: What the whole image reserves of the RAM.
         arena_bytes: Inputs, outputs, activations and scratch.
         stack_bytes: High-water mark of the stack during the whole run.
         output_crc32: Checksum over all outputs of sample 0.
@@ -109,7 +138,7 @@ class EmulationReport(_Part):
     runtime: str
     samples: int
     bit_exact: bool
-    compared_tensors: str
+    compared: str
     mismatch: MismatchReport | None
     instructions: int
     instructions_max: int
@@ -117,6 +146,8 @@ class EmulationReport(_Part):
     text_bytes: int
     rodata_bytes: int
     image: dict[str, int]
+    flash_bytes: int
+    ram_bytes: int
     arena_bytes: int
     stack_bytes: int
     output_crc32: str
@@ -126,23 +157,29 @@ class EmulationReport(_Part):
 
 
 class McuReport(_Part):
-    """The Cortex-M target."""
+    """The Cortex-M target; what a run left out is None."""
 
-    aot_directory: str
-    arena_bytes: int
-    arena_lower_bound_bytes: int
+    aot: AotReport | None = None
     tflm: TflmReport | None = None
     emulation: EmulationReport | None = None
 
+    @property
+    def bit_exact(self) -> bool:
+        """Whether everything that ran computed what the reference computes."""
+        return all(part is None or part.bit_exact for part in (self.tflm, self.emulation))
+
 
 class EdgeTpuReport(_Part):
-    """The Coral target."""
+    """The Coral target.
+
+    Attributes:
+        directory: Where its files are.
+        compiled: Whether the compiler ran and its result is there.
+        figures: What was read from the compiled file and the compiler's log.
+    """
 
     directory: str
-    compiled_file: str | None
-    compiler_version: str | None
-    mapped_operators: int | None
-    cpu_operators: int | None
+    compiled: bool
     figures: dict[str, Any] = {}
 
 
@@ -154,7 +191,7 @@ class Report(_Part):
     target: str
     model: ModelReport
     warnings: list[str] = []
-    agreement: AgreementReport | None = None
+    agreement: list[AgreementReport] = []
     evaluation: EvaluationReport | None = None
     mcu: McuReport | None = None
     edge_tpu: EdgeTpuReport | None = None

@@ -85,7 +85,7 @@ class McuSettings(_Section):
 class EdgeTpuSettings(_Section):
     """``[edge_tpu]``: the Coral target."""
 
-    timeout_seconds: float = Field(180, gt=0, description="time limit of the compiler")
+    timeout_seconds: float = Field(600, gt=0, description="time limit of the Edge TPU compiler")
 
 
 class Settings(_Section):

@@ -9,87 +9,92 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.tflite import Graph
 from converters.tflite.graph import Array
 from device_runners import cgen, cortex_m, tflm
 from device_runners.host.micro import run_micro
 from pipeline.comparison import compare_outputs, compare_tensors
+from pipeline.int8_model import Int8Model
 from pipeline.listener import Listener
-from pipeline.report import EmulationReport, McuReport, MismatchReport, TflmReport
+from pipeline.report import AotReport, EmulationReport, MismatchReport, TflmReport
 from pipeline.settings import McuSettings
 
 Sample = Sequence[Array]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What a device is tried on: samples, and what the reference computes for them."""
+
+    samples: Sequence[Sample]
+    expected: Sequence[Sequence[Array]]
+
+
+@dataclass(frozen=True, eq=False)
 class Emulated:
-    """What an emulation gave: its report, and the outputs for a metric on them."""
+    """What an emulation gave: its report, and the outputs, for a metric on them."""
 
     report: EmulationReport
-    outputs: list[list[Array]]
+    outputs: Sequence[Sequence[Array]]
 
 
-def build(model: bytes, graph: Graph, name: str, out: Path, listener: Listener) -> McuReport:
-    """Writes ``tflm/`` and ``aot/`` under ``out``.
+def build_aot(model: Int8Model, mcu: Path, listener: Listener) -> AotReport:
+    """Writes ``aot/``.
 
     Raises:
         TidepoolError: The code generator lacks an op, naming it and its output.
     """
-    cgen.check(graph).raise_if_blocking()
     with listener.stage("generating ahead-of-time C"):
-        artifacts = cgen.build(graph, out / "aot", name=name)
-    report = McuReport(
-        aot_directory=str(out / "aot"),
+        artifacts = cgen.build(model.graph, mcu / "aot", name=model.name)
+    return AotReport(
+        directory=str(mcu / "aot"),
+        files=list(artifacts.files),
         arena_bytes=artifacts.figures["arena_bytes"],
         arena_lower_bound_bytes=artifacts.figures["lower_bound_bytes"],
+        macs=artifacts.figures["macs"],
     )
-    findings = tflm.check(graph)
-    if findings.blocking:
-        # The ahead-of-time code doesn't need TFLM: say why its artifacts are missing and go on.
-        for finding in findings.blocking:
-            listener.warn(f"no TFLM artifacts: {finding.message}")
-        return report
+
+
+def build_tflm(model: Int8Model, mcu: Path, trial: Trial, listener: Listener) -> TflmReport | None:
+    """Writes ``tflm/``, and runs the same flatbuffer in the real TFLM interpreter.
+
+    Returns:
+        None when TFLM can't run the model: the listener hears why. The ahead-of-time code needs
+        no TFLM, so that is no error.
+    """
+    for finding in tflm.check(model.graph).blocking:
+        listener.warn(f"no artifacts for TensorFlow Lite Micro: {finding.message}")
+        return None
     with listener.stage("writing C arrays for TensorFlow Lite Micro"):
-        tflm.build(graph, out / "tflm", model=model, name=name)
-    return report
-
-
-def verify_tflm(
-    model: bytes, graph: Graph, samples: Sequence[Sample], directory: Path, listener: Listener
-) -> TflmReport:
-    """Runs the same flatbuffer in the real TFLM interpreter and compares with the reference."""
-    with listener.stage(f"running {len(samples)} samples in TFLM's interpreter") as progress:
-        result = run_micro(model, graph, samples)
-        mismatch = compare_outputs(model, graph, samples, result.outputs, progress)
+        artifacts = tflm.build(model.graph, model.content, mcu / "tflm", model.name)
+    with listener.stage(f"running {len(trial.samples)} samples in TFLM on this machine"):
+        result = run_micro(model.content, model.graph, trial.samples)
+    mismatch = compare_outputs(model.graph, trial.expected, result.outputs)
     return TflmReport(
-        directory=str(directory),
+        directory=str(mcu / "tflm"),
+        files=list(artifacts.files),
         bit_exact=mismatch is None,
-        samples=len(samples),
+        samples=len(trial.samples),
         mismatch=mismatch,
-        host_arena_bytes=result.arena_bytes,
-        arena_bytes=tflm.arena_size(result.arena_bytes),
+        host_arena_bytes=artifacts.figures["arena_bytes_host"],
+        arena_bytes=artifacts.figures["tensor_arena_bytes"],
     )
 
 
 def emulate(
-    model: bytes,
-    graph: Graph,
-    name: str,
-    out: Path,
-    samples: Sequence[Sample],
+    model: Int8Model,
+    mcu: Path,
+    trial: Trial,
     settings: McuSettings,
     listener: Listener,
     *,
     debug_tensors: bool = False,
 ) -> Emulated:
-    """Builds the firmware for a core, runs samples on it and compares every output byte.
+    """Builds the firmware for a core, runs the trial on it and compares every output byte.
 
     Args:
-        model: The int8 model's file content.
-        graph: Its graph.
-        name: Its name.
-        out: The folder with ``aot/`` or ``tflm/``; ``firmware/`` joins them.
-        samples: For each sample one array an input.
+        model: The int8 model.
+        mcu: The folder with ``aot/`` or ``tflm/``; ``firmware/`` joins them.
+        trial: Samples, and the reference's outputs for them.
         settings: Core, runtime and time limit.
         listener: Hears of the progress.
         debug_tensors: Also run a firmware that writes every tensor, and compare them all.
@@ -97,40 +102,30 @@ def emulate(
     Raises:
         TidepoolError: A tool is missing, the firmware doesn't build, faults or hangs.
     """
-    board = cortex_m.find_board(settings.core)
-    with listener.stage(f"building firmware for {board.core} ({board.name})"):
-        firmware = cortex_m.build_firmware(out, name, board, settings.runtime)
-    with listener.stage(f"running {len(samples)} samples on the emulated {board.core}") as progress:
-        result = cortex_m.run_firmware(
-            firmware,
-            samples,
-            cortex_m.layouts_of(graph.output_tensors),
-            timeout=settings.timeout_seconds,
-            progress=progress,
-        )
-    with listener.stage("comparing with the reference (LiteRT, BUILTIN_REF)") as progress:
-        mismatch = compare_outputs(model, graph, samples, result.outputs, progress)
+    firmware, result = _run(model, mcu, trial, settings, listener)
+    mismatch = compare_outputs(model.graph, trial.expected, result.outputs)
     if debug_tensors:
         # The first tensor that differs says more than the output that differs because of it.
-        traced = _trace(model, graph, name, out, samples, settings, listener)
-        mismatch = traced or mismatch
+        mismatch = _compare_trace(model, mcu, trial, settings, listener) or mismatch
     sizes = cortex_m.measure_sizes(firmware)
-    counts = result.instructions or ()
+    instructions = result.instructions or ()
     report = EmulationReport(
-        core=board.core,
-        board=board.name,
-        machine=board.qemu_machine,
-        runtime=settings.runtime,
-        samples=len(samples),
+        core=firmware.board.core,
+        board=firmware.board.name,
+        machine=firmware.board.qemu_machine,
+        runtime=firmware.runtime,
+        samples=len(trial.samples),
         bit_exact=mismatch is None,
-        compared_tensors="every tensor" if debug_tensors else "every output",
+        compared="every tensor" if debug_tensors else "every output",
         mismatch=mismatch,
-        instructions=counts[0],
-        instructions_max=max(counts),
+        instructions=instructions[0],
+        instructions_max=max(instructions),
         instruction_count_method=result.count_method,
         text_bytes=sizes.text_bytes,
         rodata_bytes=sizes.rodata_bytes,
-        image={section.lstrip("."): size for section, size in sizes.sections.items() if size},
+        image={name.lstrip("."): size for name, size in sizes.sections.items() if size},
+        flash_bytes=sizes.flash_bytes,
+        ram_bytes=sizes.ram_bytes,
         arena_bytes=result.arena_bytes,
         stack_bytes=result.stack_bytes,
         output_crc32=output_crc32(result.outputs[0]),
@@ -138,28 +133,38 @@ def emulate(
     return Emulated(report, result.outputs)
 
 
-def _trace(
-    model: bytes,
-    graph: Graph,
-    name: str,
-    out: Path,
-    samples: Sequence[Sample],
+def _run(
+    model: Int8Model,
+    mcu: Path,
+    trial: Trial,
     settings: McuSettings,
     listener: Listener,
-) -> MismatchReport | None:
-    """Runs a firmware that writes every tensor, and compares them all."""
+    *,
+    trace: bool = False,
+) -> tuple[cortex_m.Firmware, cortex_m.EmulationResult]:
     board = cortex_m.find_board(settings.core)
-    with listener.stage(f"tracing every tensor on the emulated {board.core}") as progress:
-        firmware = cortex_m.build_firmware(out, name, board, settings.runtime, trace=True)
+    kind = "tracing firmware" if trace else "firmware"
+    with listener.stage(f"building {kind} for {board.core} ({board.name})"):
+        firmware = cortex_m.build_firmware(mcu, model.name, board, settings.runtime, trace=trace)
+    count = len(trial.samples)
+    with listener.stage(f"running {count} samples on the emulated {board.core}") as progress:
         result = cortex_m.run_firmware(
             firmware,
-            samples,
-            cortex_m.layouts_of(graph.output_tensors),
+            trial.samples,
+            cortex_m.layouts_of(model.graph.output_tensors),
             timeout=settings.timeout_seconds,
             progress=progress,
         )
+    return firmware, result
+
+
+def _compare_trace(
+    model: Int8Model, mcu: Path, trial: Trial, settings: McuSettings, listener: Listener
+) -> MismatchReport | None:
+    """Runs a firmware that writes every tensor, and compares them all."""
+    _, result = _run(model, mcu, trial, settings, listener, trace=True)
     with listener.stage("comparing every tensor with the reference") as progress:
-        return compare_tensors(model, graph, samples, result.trace, progress)
+        return compare_tensors(model.content, model.graph, trial.samples, result.trace, progress)
 
 
 def output_crc32(outputs: Sequence[Array]) -> str:

@@ -1,4 +1,4 @@
-"""Reproducible noise for running a model without data.
+"""Reproducible inputs for running a model without data.
 
 The first sample is the input that the TFLM baseline was measured on, so its output's checksum and
 its instruction count can be compared with the recorded ones.
@@ -14,7 +14,7 @@ from converters.tflite.graph import Array
 SEED = 0x12345678
 
 
-def noise_samples(graph: Graph, count: int) -> list[list[Array]]:
+def fixed_samples(graph: Graph, count: int) -> list[list[Array]]:
     """Fills the inputs of ``count`` samples with bytes of one xorshift32 stream.
 
     Marsaglia, "Xorshift RNGs" (2003), with shifts 13, 17, 5; a byte is the state's highest eight

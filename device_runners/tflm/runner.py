@@ -1,0 +1,92 @@
+"""TensorFlow Lite Micro: check a graph for it, build its sources, run them on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from converters.errors import TidepoolError
+from converters.files import staged_directory, write_atomic
+from converters.tflite.graph import Array, Graph
+from converters.tflite.reader import read_graph
+from device_runners.host.micro import run_micro
+from device_runners.runner import Artifacts, Finding, Findings
+from device_runners.tflm.arena import arena_bytes
+from device_runners.tflm.checks import CONSTRAINTS
+from device_runners.tflm.sources import model_from_source, sources
+
+_MODEL_DATA = "_model_data.cc"
+# Names at global scope that a namespace of the same name collides with in every firmware.
+_TAKEN_NAMES = frozenset({"main", "setup", "loop", "std", "tflite", "flatbuffers", "gemmlowp"})
+
+
+def check(graph: Graph) -> Findings:
+    """Says what TFLM lacks for a graph: all of it at once."""
+    findings: list[Finding] = []
+    for constraint in CONSTRAINTS:
+        findings.extend(constraint(graph))
+    return Findings(tuple(findings))
+
+
+def build(graph: Graph, model: bytes, out: Path, name: str) -> Artifacts:
+    """Writes ``<name>_model_data.h/.cc``, ``<name>_settings.h`` and ``<name>_op_resolver.h``.
+
+    The model runs once in TFLM's own interpreter on this machine, with its inputs at their zero
+    points, which measures the arena and proves that TFLM accepts it.
+
+    Args:
+        graph: The model's graph.
+        model: The TFLite file's content, which becomes the array byte for byte.
+        out: The folder to write; what it held before is replaced.
+        name: A C identifier.
+
+    Returns:
+        Figures: ``arena_bytes_host`` (measured, 64-bit), ``tensor_arena_bytes``
+        (``kTensorArenaSize``), ``model_bytes``, ``ops`` (the op resolver's size).
+
+    Raises:
+        TidepoolError: TFLM can't run the model.
+    """
+    if name in _TAKEN_NAMES:
+        raise TidepoolError(
+            f"the model's name '{name}' can't be a C++ namespace: firmware has that name already",
+            hint="rename the model's file",
+        )
+    check(graph).raise_if_blocking()
+    zero = [_at_zero_point(graph, index) for index in graph.inputs]
+    measured = run_micro(model, graph, [zero]).arena_bytes
+    arena = arena_bytes(graph, measured)
+    files = sources(name, graph, model, arena)
+    with staged_directory(out) as staging:
+        for file, content in files.items():
+            write_atomic(staging / file, content)
+    figures = {
+        "arena_bytes_host": measured,
+        "tensor_arena_bytes": arena.total,
+        "model_bytes": len(model),
+        "ops": len({op.opcode for op in graph.operators}),
+    }
+    return Artifacts(out, tuple(sorted(files)), figures)
+
+
+def run(artifacts: Artifacts, inputs: Sequence[Array]) -> list[Array]:
+    """Runs one inference of the model in the built C array, in TFLM on this machine.
+
+    Args:
+        artifacts: What ``build`` returned.
+        inputs: One array an input, in its own shape and dtype.
+
+    Returns:
+        One array an output.
+    """
+    (file,) = (file for file in artifacts.files if file.endswith(_MODEL_DATA))
+    model = model_from_source((artifacts.directory / file).read_text())
+    return run_micro(model, read_graph(model), [inputs]).outputs[0]
+
+
+def _at_zero_point(graph: Graph, index: int) -> Array:
+    tensor = graph.tensor(index)
+    value = tensor.zero_point if tensor.quantization is not None else 0
+    return np.full(tensor.shape, value, tensor.type.dtype)

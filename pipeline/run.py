@@ -1,0 +1,362 @@
+"""One run: the stages in order, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from converters.errors import ExitCode, TidepoolError
+from converters.files import write_atomic
+from converters.load import load_model
+from converters.tflite import Graph, read_graph
+from converters.tflite.verify import check_full_integer
+from device_runners import cgen, edge_tpu, tflm
+from device_runners.cortex_m import RuntimeKind, find_board, tool_statuses
+from device_runners.runner import Findings
+from pipeline.comparison import reference_outputs
+from pipeline.dataset import (
+    Dataset,
+    DatasetKind,
+    InputSpec,
+    Sample,
+    check_dataset,
+    graph_inputs,
+    keras_inputs,
+    load_dataset,
+    quantized_inputs,
+)
+from pipeline.fixed_input import fixed_samples
+from pipeline.int8_model import Int8Model
+from pipeline.listener import Listener
+from pipeline.manifest import write_manifest
+from pipeline.report import EdgeTpuReport, McuReport, ModelReport, Report
+from pipeline.settings import Settings, Target
+from pipeline.source import Source, model_file
+from pipeline.stages import evaluate as evaluation
+from pipeline.stages import mcu
+from pipeline.stages.convert import convert as convert_stage
+
+_FIXED_SAMPLES = 4
+"""Samples that a model without data runs on."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        report: What it found out; it is written to ``report.json`` too.
+        directory: Where everything is.
+        error: What the command line should end with, when the run didn't succeed.
+    """
+
+    report: Report
+    directory: Path
+    error: TidepoolError | None
+
+
+def deploy(
+    source: Source,
+    target: Target,
+    settings: Settings,
+    listener: Listener,
+    *,
+    debug_tensors: bool = False,
+) -> Result:
+    """The whole way from a model to a target.
+
+    Raises:
+        TidepoolError: Something is wrong before there is anything to report.
+    """
+    if target is Target.MCU:
+        find_board(settings.mcu.core)  # a misspelt core should not cost a conversion
+    run = _Run(source, settings, listener, target.value)
+    model = run.prepare()
+    if run.error is None:
+        if target is Target.MCU:
+            run.build_mcu(model)
+            run.emulate(model, debug_tensors=debug_tensors)
+        else:
+            run.build_edge_tpu(model)
+    return run.finish()
+
+
+def convert(source: Source, settings: Settings, listener: Listener) -> Result:
+    """Only the conversion, with its verification and its gate."""
+    if source.is_tflite:
+        raise TidepoolError(
+            f"{source.given} is a .tflite file already: there is nothing to convert",
+            hint="'tidepool check' says whether a device can run it, 'tidepool deploy' builds it",
+        )
+    run = _Run(source, settings, listener, "convert")
+    run.prepare()
+    return run.finish()
+
+
+def emulate(
+    source: Source, settings: Settings, listener: Listener, *, debug_tensors: bool = False
+) -> Result:
+    """Runs an int8 model on the emulator, without TensorFlow."""
+    find_board(settings.mcu.core)
+    run = _Run(source, settings, listener, "emulate")
+    model = run.reuse()
+    run.build_mcu(model)
+    run.emulate(model, debug_tensors=debug_tensors)
+    return run.finish()
+
+
+def check(source: Source, target: Target, settings: Settings) -> Findings:
+    """What would stand in the way of building an int8 model for a target.
+
+    Raises:
+        TidepoolError: There is no int8 model, or it is corrupt.
+    """
+    graph = read_graph(_int8_file(source, settings))
+    if target is Target.EDGE_TPU:
+        return edge_tpu.check(graph)
+    if settings.mcu.runtime is RuntimeKind.TFLM:
+        return tflm.check(graph)
+    return cgen.check(graph)
+
+
+def findings_json(findings: Findings) -> str:
+    """Findings for machines."""
+    content = {
+        "blocked": bool(findings.blocking),
+        "findings": [asdict(item) for item in findings.items],
+    }
+    return json.dumps(content, indent=2)
+
+
+def _int8_file(source: Source, settings: Settings) -> Path:
+    if source.is_tflite:
+        return source.given
+    converted = source.int8_file(settings.build_directory)
+    if not converted.is_file():
+        raise TidepoolError(
+            f"{source.given} was not converted yet: there is no {converted}",
+            hint=f"convert it first: tidepool convert {source.given} --dataset ...",
+        )
+    return converted
+
+
+class _Run:
+    """The state of one run: what it has read and written, and its report so far."""
+
+    def __init__(self, source: Source, settings: Settings, listener: Listener, target: str) -> None:
+        self.source = source
+        self.settings = settings
+        self.listener = listener
+        self.directory = source.directory(settings.build_directory)
+        self.report = Report(
+            target=target, model=ModelReport(name=source.name, source=str(source.given))
+        )
+        self.error: TidepoolError | None = None
+        self.dataset: Dataset | None = None
+        self._inputs: list[Path] = []
+
+    def prepare(self) -> Int8Model:
+        """The int8 model: converted and verified, or read when it comes as one."""
+        if self.source.is_tflite:
+            return self.reuse()
+        file = model_file(self.source, self.settings.build_directory, self.listener)
+        self._inputs.append(file)
+        if self.settings.dataset.source is None:
+            raise TidepoolError(
+                f"converting {self.source.given} needs a representative dataset",
+                hint="give --dataset (DATASET=...): a recipe .py, .npz, .npy or a folder of images "
+                "by class; '--dataset random' calibrates on noise, when only size and speed matter",
+            )
+        with self.listener.stage(f"loading {file}"):
+            loaded = load_model(file, trust=self.settings.model.trust)
+        for note in loaded.notes:
+            self.listener.note(note)
+        specs = keras_inputs(loaded.model)
+        outputs = loaded.model.outputs[0].shape[1:]
+        dataset = self._load_dataset(specs, outputs, calibrate=True)
+        if dataset is None or dataset.calibration is None:
+            raise TidepoolError(
+                f"dataset {self.settings.dataset.source} has no calibration samples",
+                hint="define calibration() in the recipe, or x_calibration in the .npz",
+            )
+        converted = convert_stage(
+            loaded.model, dataset.calibration, self.settings.conversion, self.listener
+        )
+        self.report.agreement = converted.agreement
+        model = self._accept(converted.content, converted.graph)
+        self._evaluate(loaded.model, model)
+        return model
+
+    def reuse(self) -> Int8Model:
+        """The int8 model that is there already: MODEL itself, or what an earlier run made of it."""
+        file = _int8_file(self.source, self.settings)
+        self._inputs.append(file)
+        graph = read_graph(file)
+        check_full_integer(graph)
+        if self.settings.dataset.source is not None:
+            outputs = graph.output_tensors[0].shape[1:]
+            self._load_dataset(graph_inputs(graph), outputs, calibrate=False)
+        model = self._accept(file.read_bytes(), graph)
+        self._evaluate(None, model)
+        return model
+
+    def _accept(self, content: bytes, graph: Graph) -> Int8Model:
+        file = write_atomic(self.source.int8_file(self.settings.build_directory), content)
+        self.report.model.int8_file = str(file)
+        self.report.model.int8_bytes = len(content)
+        self.report.model.operators = len(graph.operators)
+        return Int8Model(self.source.name, content, graph)
+
+    def _load_dataset(
+        self, specs: tuple[InputSpec, ...], output_shape: tuple[int, ...], *, calibrate: bool
+    ) -> Dataset | None:
+        settings = self.settings.dataset
+        assert settings.source is not None
+        with self.listener.stage(f"checking dataset {settings.source}"):
+            dataset = load_dataset(
+                settings.source,
+                specs,
+                seed=settings.seed,
+                image_range=settings.image_range,
+                calibrate=calibrate,
+            )
+            classes = evaluation.class_count(dataset, specs[0].shape, output_shape)
+            found = check_dataset(dataset, specs, classes=classes)
+        for warning in found.warnings:
+            self._warn(f"{warning.message}: {warning.hint}")
+        if Path(settings.source).exists():
+            self._inputs.append(Path(settings.source))
+        self.dataset = dataset
+        return dataset
+
+    def _evaluate(self, keras_model: Any | None, model: Int8Model) -> None:
+        """Measures the metric where the dataset allows one, and closes the gate on its loss."""
+        if self.dataset is None or self.dataset.test is None:
+            return
+        metric = evaluation.metric_of(self.dataset, model.graph)
+        if metric is None:
+            self._warn(f"dataset {self.dataset.name} has no labels: no accuracy is reported")
+            return
+        result = evaluation.evaluate(
+            keras_model,
+            model,
+            metric,
+            self.dataset.test,
+            self.settings.gate,
+            self.listener,
+        )
+        self.report.evaluation = result
+        self.error = evaluation.gate_error(result)
+
+    def build_mcu(self, model: Int8Model) -> None:
+        """Writes the sources for the chosen runtime, and what TFLM needs."""
+        folder = self.directory / "mcu"
+        self.report.mcu = report = McuReport()
+        if self.settings.mcu.runtime is RuntimeKind.AOT:
+            report.aot = mcu.build_aot(model, folder, self.listener)
+        self._trial = self._make_trial(model)
+        report.tflm = mcu.build_tflm(model, folder, self._trial, self.listener)
+        if not report.bit_exact:
+            self.error = self._mismatch_error("TFLM on this machine")
+
+    def emulate(self, model: Int8Model, *, debug_tensors: bool) -> None:
+        """Runs the trial on the emulated core."""
+        assert self.report.mcu is not None
+        emulated = mcu.emulate(
+            model,
+            self.directory / "mcu",
+            self._trial,
+            self.settings.mcu,
+            self.listener,
+            debug_tensors=debug_tensors,
+        )
+        self.report.mcu.emulation = emulated.report
+        self._score(model, emulated)
+        if not emulated.report.bit_exact:
+            self.error = self._mismatch_error(f"the emulated {emulated.report.core}")
+
+    def _make_trial(self, model: Int8Model) -> mcu.Trial:
+        self._samples = self._emulated_samples()
+        if self._samples:
+            inputs = [quantized_inputs(sample.inputs, model.graph) for sample in self._samples]
+        else:
+            count = min(self.settings.mcu.samples or _FIXED_SAMPLES, _FIXED_SAMPLES)
+            inputs = fixed_samples(model.graph, count)
+        title = f"computing the reference (LiteRT, BUILTIN_REF) of {len(inputs)} samples"
+        with self.listener.stage(title) as progress:
+            expected = reference_outputs(model.content, inputs, progress)
+        return mcu.Trial(inputs, expected)
+
+    def _emulated_samples(self) -> list[Sample]:
+        """The test samples that the emulator gets; none when there is no real data."""
+        dataset = self.dataset
+        if dataset is None or dataset.test is None or dataset.kind is DatasetKind.RANDOM:
+            return []
+        count = self.settings.mcu.samples
+        return list(dataset.test if count is None else dataset.test.take(count))
+
+    def _score(self, model: Int8Model, emulated: mcu.Emulated) -> None:
+        metric = evaluation.metric_of(self.dataset, model.graph) if self.dataset else None
+        if metric is None or not self._samples:
+            return
+        report = emulated.report
+        report.metric = metric.name
+        report.host_value = evaluation.score_outputs(
+            metric, model.graph, self._samples, self._trial.expected
+        )
+        report.emulator_value = evaluation.score_outputs(
+            metric, model.graph, self._samples, emulated.outputs
+        )
+
+    def build_edge_tpu(self, model: Int8Model) -> None:
+        """Calls the Edge TPU's compiler; what can be had without it is kept when it is missing."""
+        folder = self.directory / "edge_tpu"
+        self.report.edge_tpu = EdgeTpuReport(directory=str(folder), compiled=False)
+        edge_tpu.check(model.graph).raise_if_blocking()
+        try:
+            with self.listener.stage("compiling for the Edge TPU"):
+                artifacts = edge_tpu.build(
+                    model.graph,
+                    model.content,
+                    folder,
+                    model.name,
+                    time_limit=self.settings.edge_tpu.timeout_seconds,
+                )
+        except TidepoolError as error:
+            self.error = error
+            return
+        self.report.edge_tpu.compiled = True
+        self.report.edge_tpu.figures = artifacts.figures
+
+    def finish(self) -> Result:
+        """Writes the report and the manifest."""
+        self.report.write(self.directory / "report.json")
+        config = self.source.config
+        write_manifest(
+            self.directory / "manifest.json",
+            settings=self.settings,
+            inputs=[*self._inputs, *([config] if config else [])],
+            outputs=self._outputs(),
+            tools={tool.name: tool.version for tool in tool_statuses() if tool.found},
+        )
+        return Result(self.report, self.directory, self.error)
+
+    def _outputs(self) -> list[Path]:
+        folders = [self.directory / "mcu" / name for name in ("aot", "tflm")]
+        folders.append(self.directory / "edge_tpu")
+        files = [file for folder in folders for file in sorted(folder.glob("*"))]
+        return [self.source.int8_file(self.settings.build_directory), *files]
+
+    def _warn(self, text: str) -> None:
+        self.report.warnings.append(text)
+        self.listener.warn(text)
+
+    def _mismatch_error(self, where: str) -> TidepoolError:
+        return TidepoolError(
+            f"{self.source.name} on {where} differs from the reference",
+            hint="'tidepool emulate ... --debug-tensors' names the first tensor that differs; "
+            "please report it with the model",
+            exit_code=ExitCode.MISMATCH,
+        )
