@@ -1,7 +1,7 @@
 """What every device runner is: three verbs over a graph.
 
 ``check`` says whether a graph can be built for the device, ``build`` writes the artifacts, and
-``run`` executes them. A runner is a package with these three functions; ``RUNNERS`` in
+``run`` executes them. A runner is a package that exports these three functions;
 ``device_runners.registry`` names them.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from converters.errors import TidepoolError
-from converters.tflite.graph import Array, Graph
+from converters.tflite.graph import Array, Graph, Operator
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,14 @@ class Finding:
     opcode: str = ""
     tensor: str = ""
     blocking: bool = True
+
+
+def finding_at(
+    graph: Graph, operator: Operator, message: str, hint: str = "", *, blocking: bool = True
+) -> Finding:
+    """A finding about one operator, which it names by index, opcode and first output."""
+    output = graph.outputs_of(operator)[0].name if operator.outputs else ""
+    return Finding(message, hint, operator.index, operator.opcode, output, blocking)
 
 
 @dataclass(frozen=True)
@@ -71,14 +79,29 @@ class Artifacts:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class Int8Model:
+    """A full-integer model, ready for a device.
+
+    Attributes:
+        name: Its name, a C identifier: artifacts are called after it.
+        content: The TFLite file's content.
+        graph: Its graph.
+    """
+
+    name: str
+    content: bytes
+    graph: Graph
+
+
 class Runner(Protocol):
-    """The three verbs. A package's ``runner`` module provides them as functions."""
+    """The three verbs; a runner's package exports them as functions."""
 
     def check(self, graph: Graph) -> Findings:
         """Says what stands in the way of building this graph, without building it."""
 
-    def build(self, graph: Graph, out: Path) -> Artifacts:
-        """Writes the artifacts to ``out``, whole or not at all."""
+    def build(self, model: Int8Model, out: Path) -> Artifacts:
+        """Writes the artifacts to the folder ``out``, whole or not at all."""
 
     def run(self, artifacts: Artifacts, inputs: Sequence[Array]) -> list[Array]:
         """Runs one inference: arrays in the inputs' shapes and dtypes in, outputs out."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from converters.tflite.graph import Graph, Operator, Tensor, TensorType
 from device_runners.edge_tpu.mapping import CUSTOM_OP
-from device_runners.runner import Finding
+from device_runners.runner import Finding, finding_at
 
 Constraint = Callable[[Graph], Iterator[Finding]]
 
@@ -35,7 +35,7 @@ def not_compiled_yet(graph: Graph) -> Iterator[Finding]:
     """The model is not the compiler's output."""
     for op in graph.operators:
         if op.custom_code == CUSTOM_OP:
-            yield _finding(
+            yield finding_at(
                 graph,
                 op,
                 "the model is compiled for the Edge TPU already",
@@ -69,7 +69,7 @@ def static_shapes(graph: Graph) -> Iterator[Finding]:
     for op in graph.operators:
         shapes = [t for i, t in _computed_inputs(graph, op) if _gives_shape(op, i)]
         if op.opcode == "SHAPE" or shapes:
-            yield _finding(
+            yield finding_at(
                 graph,
                 op,
                 f"the model has dynamic sizes: {op.opcode} (operator {op.index}) computes a shape",
@@ -85,13 +85,12 @@ def eight_bit_operators(graph: Graph) -> Iterator[Finding]:
     for op in graph.operators:
         others = sorted({t.type for t in _activations(graph, op)} - _EIGHT_BIT)
         if others:
-            yield Finding(
+            yield finding_at(
+                graph,
+                op,
                 f"{op.display_name} (operator {op.index}) works on {', '.join(others)} and will "
                 "run on the CPU",
-                hint="keep 8-bit activations throughout, inputs and outputs included",
-                operator=op.index,
-                opcode=op.opcode,
-                tensor=_output_name(graph, op),
+                "keep 8-bit activations throughout, inputs and outputs included",
                 blocking=False,
             )
 
@@ -124,17 +123,3 @@ def _activations(graph: Graph, operator: Operator) -> list[Tensor]:
 
 def _is_eight_bit(graph: Graph, operator: Operator) -> bool:
     return all(t.type in _EIGHT_BIT for t in _activations(graph, operator))
-
-
-def _finding(graph: Graph, operator: Operator, message: str, hint: str) -> Finding:
-    return Finding(
-        message,
-        hint=hint,
-        operator=operator.index,
-        opcode=operator.opcode,
-        tensor=_output_name(graph, operator),
-    )
-
-
-def _output_name(graph: Graph, operator: Operator) -> str:
-    return graph.outputs_of(operator)[0].name if operator.outputs else ""

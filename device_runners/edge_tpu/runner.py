@@ -21,7 +21,7 @@ from device_runners.edge_tpu.compiler import (
 )
 from device_runners.edge_tpu.log import CompileReport
 from device_runners.edge_tpu.mapping import Mapping, read_mapping
-from device_runners.runner import Artifacts, Finding, Findings
+from device_runners.runner import Artifacts, Finding, Findings, Int8Model
 
 
 def check(graph: Graph) -> Findings:
@@ -32,9 +32,7 @@ def check(graph: Graph) -> Findings:
     return Findings(tuple(findings))
 
 
-def build(
-    graph: Graph, model: bytes, out: Path, name: str, *, time_limit: float = DEFAULT_TIME_LIMIT
-) -> Artifacts:
+def build(model: Int8Model, out: Path, *, time_limit: float = DEFAULT_TIME_LIMIT) -> Artifacts:
     """Compiles a full-integer model for the Edge TPU.
 
     Writes ``<name>_int8.tflite`` (the compiler's input), ``<name>_edgetpu.tflite`` and
@@ -42,10 +40,8 @@ def build(
     When compiling fails, what there is by then is written all the same.
 
     Args:
-        graph: The model's graph.
-        model: The TFLite file's content.
+        model: The model.
         out: The folder to write; what it held before is replaced.
-        name: The model's name.
         time_limit: Seconds that the compiler may take.
 
     Returns:
@@ -57,12 +53,13 @@ def build(
         TidepoolError: The graph can't be compiled; the compiler is missing (exit code
             COMPILER_MISSING) or failed; or nothing was mapped to the Edge TPU.
     """
+    graph, name = model.graph, model.name
     check(graph).raise_if_blocking()
-    files: dict[str, bytes | str] = {f"{name}_int8.tflite": model}
+    files: dict[str, bytes | str] = {f"{name}_int8.tflite": model.content}
     figures: dict[str, Any] = {}
     error: TidepoolError | None = None
     try:
-        run = run_compiler(find_compiler(), model, name, time_limit=time_limit)
+        run = run_compiler(find_compiler(), model.content, name, time_limit=time_limit)
         files |= _outputs(run, name)
         report = report_of(run)
         assert run.model is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from converters.tflite.graph import Graph, Operator, Tensor, TensorType
-from device_runners.runner import Finding
+from device_runners.runner import Finding, finding_at
 from device_runners.tflm.ops import ADD_METHODS
 
 Constraint = Callable[[Graph], Iterator[Finding]]
@@ -35,7 +35,7 @@ def known_ops(graph: Graph) -> Iterator[Finding]:
     """Every op is a builtin that TFLM has a kernel for."""
     for op in graph.operators:
         if op.opcode not in ADD_METHODS:
-            yield _finding(
+            yield finding_at(
                 graph,
                 op,
                 f"TFLM has no op {op.display_name} (operator {op.index}, {_label(graph, op)})",
@@ -118,17 +118,7 @@ def _summary(graph: Graph, operators: list[Operator], message: str) -> Finding:
     first = operators[0]
     count = "1 operator" if len(operators) == 1 else f"{len(operators)} operators"
     text = f"{message}, in {count} (first: {first.opcode} {first.index}, {_label(graph, first)})"
-    return _finding(graph, first, text, _FULL_INTEGER)
-
-
-def _finding(graph: Graph, operator: Operator, message: str, hint: str) -> Finding:
-    return Finding(
-        message,
-        hint=hint,
-        operator=operator.index,
-        opcode=operator.opcode,
-        tensor=_output_name(graph, operator),
-    )
+    return finding_at(graph, first, text, _FULL_INTEGER)
 
 
 def _label(graph: Graph, operator: Operator) -> str:

@@ -12,7 +12,7 @@ from converters.files import staged_directory, write_atomic
 from converters.tflite.graph import Array, Graph
 from converters.tflite.reader import read_graph
 from device_runners.host.micro import run_micro
-from device_runners.runner import Artifacts, Finding, Findings
+from device_runners.runner import Artifacts, Finding, Findings, Int8Model
 from device_runners.tflm.arena import arena_bytes
 from device_runners.tflm.checks import CONSTRAINTS
 from device_runners.tflm.sources import model_from_source, sources
@@ -30,17 +30,15 @@ def check(graph: Graph) -> Findings:
     return Findings(tuple(findings))
 
 
-def build(graph: Graph, model: bytes, out: Path, name: str) -> Artifacts:
+def build(model: Int8Model, out: Path) -> Artifacts:
     """Writes ``<name>_model_data.h/.cc``, ``<name>_settings.h`` and ``<name>_op_resolver.h``.
 
     The model runs once in TFLM's own interpreter on this machine, with its inputs at their zero
     points, which measures the arena and proves that TFLM accepts it.
 
     Args:
-        graph: The model's graph.
-        model: The TFLite file's content, which becomes the array byte for byte.
+        model: The model; its file's content becomes the array byte for byte.
         out: The folder to write; what it held before is replaced.
-        name: A C identifier.
 
     Returns:
         Figures: ``arena_bytes_host`` (measured, 64-bit), ``tensor_arena_bytes``
@@ -49,23 +47,25 @@ def build(graph: Graph, model: bytes, out: Path, name: str) -> Artifacts:
     Raises:
         TidepoolError: TFLM can't run the model.
     """
-    if name in _TAKEN_NAMES:
+    if model.name in _TAKEN_NAMES:
         raise TidepoolError(
-            f"the model's name '{name}' can't be a C++ namespace: firmware has that name already",
+            f"the model's name '{model.name}' can't be a C++ namespace: firmware has that name "
+            "already",
             hint="rename the model's file",
         )
+    graph = model.graph
     check(graph).raise_if_blocking()
     zero = [_at_zero_point(graph, index) for index in graph.inputs]
-    measured = run_micro(model, graph, [zero]).arena_bytes
+    measured = run_micro(model.content, graph, [zero]).arena_bytes
     arena = arena_bytes(graph, measured)
-    files = sources(name, graph, model, arena)
+    files = sources(model, arena)
     with staged_directory(out) as staging:
         for file, content in files.items():
             write_atomic(staging / file, content)
     figures = {
         "arena_bytes_host": measured,
         "tensor_arena_bytes": arena.total,
-        "model_bytes": len(model),
+        "model_bytes": len(model.content),
         "ops": len({op.opcode for op in graph.operators}),
     }
     return Artifacts(out, tuple(sorted(files)), figures)

@@ -11,7 +11,8 @@ import jinja2
 import numpy as np
 
 from converters.errors import TidepoolError
-from converters.tflite.graph import Graph, Tensor, TensorType
+from converters.tflite.graph import Tensor, TensorType
+from device_runners.runner import Int8Model
 from device_runners.tflm.arena import ALIGNMENT, ArenaBytes
 from device_runners.tflm.ops import registrations
 
@@ -25,23 +26,23 @@ _CPP_TYPES = {
 }
 
 
-def sources(name: str, graph: Graph, model: bytes, arena: ArenaBytes) -> dict[str, str]:
+def sources(model: Int8Model, arena: ArenaBytes) -> dict[str, str]:
     """Writes the four files of a model.
 
     Args:
-        name: A C identifier: the model's name, and the namespace of its settings and resolver.
-        graph: The model's graph; ``runner.check`` found nothing blocking in it.
-        model: The TFLite file's content.
+        model: The model, in which ``runner.check`` found nothing blocking; its name is the
+            namespace of its settings and resolver.
         arena: The arena's size.
 
     Returns:
         File names and contents.
     """
+    graph = model.graph
     values = {
-        "name": name,
-        "size": len(model),
-        "sha256": hashlib.sha256(model).hexdigest(),
-        "rows": _rows(model),
+        "name": model.name,
+        "size": len(model.content),
+        "sha256": hashlib.sha256(model.content).hexdigest(),
+        "rows": _rows(model.content),
         "registrations": registrations(graph),
         "arena": arena,
         "alignment": ALIGNMENT,
@@ -49,7 +50,7 @@ def sources(name: str, graph: Graph, model: bytes, arena: ArenaBytes) -> dict[st
         "outputs": [_port(f"Output{k}", tensor) for k, tensor in enumerate(graph.output_tensors)],
     }
     names = ("model_data.h", "model_data.cc", "settings.h", "op_resolver.h")
-    return {f"{name}_{file}": _template(file).render(values) for file in names}
+    return {f"{model.name}_{file}": _template(file).render(values) for file in names}
 
 
 def model_from_source(source: str) -> bytes:

@@ -24,7 +24,7 @@ from converters.tflite.options import OtherOptions
 from converters.tflite.reader import read_graph
 from device_runners.edge_tpu.compiler import COMPILER_VARIABLE, compiler_version, find_compiler
 from device_runners.edge_tpu.runner import build, check, run
-from device_runners.runner import Artifacts
+from device_runners.runner import Artifacts, Int8Model
 
 VERSION = "Edge TPU Compiler version 16.0.384591198"
 REPORT = f"""{VERSION}
@@ -93,7 +93,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 def build_pair(pairs: Path, name: str, out: Path, **options: float) -> Artifacts:
     path = pairs / f"{name}.tflite"
-    return build(read_graph(path), path.read_bytes(), out, "net", **options)
+    return build(Int8Model("net", path.read_bytes(), read_graph(path)), out, **options)
 
 
 def test_all_operators_mapped(edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn) -> None:
@@ -304,7 +304,7 @@ def chain(type_: TensorType) -> Graph:
 def test_float_model_is_refused_and_nothing_is_written(tmp_path: Path, stand_in: StandIn) -> None:
     stand_in(REPORT)
     with pytest.raises(TidepoolError, match=r"not fully quantized.*FLOAT32"):
-        build(chain(TensorType.FLOAT32), b"", tmp_path / "edge_tpu", "net")
+        build(Int8Model("net", b"", chain(TensorType.FLOAT32)), tmp_path / "edge_tpu")
     assert not (tmp_path / "edge_tpu").exists()
 
 

@@ -19,7 +19,7 @@ from converters.tflite.options import FullyConnectedOptions
 from converters.tflite.reader import read_graph
 from converters.tflite.writer import write_graph
 from device_runners.host.micro import run_micro
-from device_runners.runner import Artifacts
+from device_runners.runner import Artifacts, Int8Model
 from device_runners.tflm.arena import arena_bytes
 from device_runners.tflm.ops import ADD_METHODS, registrations
 from device_runners.tflm.runner import build, run
@@ -60,7 +60,7 @@ class MicroMutableOpResolver {
 
 
 def build_model(path: Path, out: Path, name: str) -> Artifacts:
-    return build(read_graph(path), path.read_bytes(), out / name, name)
+    return build(Int8Model(name, path.read_bytes(), read_graph(path)), out / name)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,8 @@ def test_settings_of_a_scalar_and_of_an_unquantized_output(
     x = b.input((), scale=0.25, zero_point=-3)
     y = b.tensor((1, 2), TensorType.INT32, name="end */ of \\")
     graph = dataclasses.replace(b.graph(), outputs=(y, x))
-    text = sources("odd", graph, b"", arena_bytes(graph, 100))["odd_settings.h"]
+    model = Int8Model("odd", b"", graph)
+    text = sources(model, arena_bytes(graph, 100))["odd_settings.h"]
     (tmp_path / "odd_settings.h").write_text(text)
     (tmp_path / "use.cc").write_text(
         """#include "odd_settings.h"
@@ -272,20 +273,19 @@ def test_table_has_each_method_once() -> None:
     assert len(set(ADD_METHODS.values())) == len(ADD_METHODS) == 100
 
 
-def small_model(opcode: str = "RELU") -> tuple[Graph, bytes]:
+def small_model(opcode: str = "RELU", name: str = "net") -> Int8Model:
     b = GraphBuilder("small")
     x = b.input((1, 4), scale=0.1, zero_point=3)
     b.output(b.op(opcode, [x], None, shape=(1, 4), scale=0.1, zero_point=3))
-    return b.graph(), write_graph(b.graph())
+    return Int8Model(name, write_graph(b.graph()), b.graph())
 
 
 def test_failed_build_leaves_the_old_files(tmp_path: Path) -> None:
     out = tmp_path / "tflm"
-    graph, model = small_model()
-    build(graph, model, out, "net")
+    build(small_model(), out)
     before = {file: file.read_bytes() for file in out.iterdir()}
     with pytest.raises(TidepoolError, match="GELU"):
-        build(*small_model("GELU"), out, "net")
+        build(small_model("GELU"), out)
     assert {file: file.read_bytes() for file in out.iterdir()} == before
     assert list(tmp_path.iterdir()) == [out]
 
@@ -293,10 +293,10 @@ def test_failed_build_leaves_the_old_files(tmp_path: Path) -> None:
 def test_model_that_tflm_itself_refuses_writes_nothing(tmp_path: Path) -> None:
     # SIN is an op that TFLM has, for floats only.
     with pytest.raises(TidepoolError, match="TensorFlow Lite Micro refuses"):
-        build(*small_model("SIN"), tmp_path / "tflm", "net")
+        build(small_model("SIN"), tmp_path / "tflm")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_name_that_firmware_uses_already_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TidepoolError, match="'main'"):
-        build(*small_model(), tmp_path / "tflm", "main")
+        build(small_model(name="main"), tmp_path / "tflm")
