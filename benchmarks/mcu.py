@@ -20,10 +20,10 @@ from converters.files import write_atomic
 from converters.progress import no_progress
 from converters.tflite import read_graph
 from device_runners.cortex_m import CORES
+from device_runners.runner import Int8Model
 from pipeline import display
 from pipeline.comparison import reference_outputs
 from pipeline.fixed_input import fixed_samples
-from pipeline.int8_model import Int8Model
 from pipeline.listener import Listener, Silent
 from pipeline.settings import McuSettings
 from pipeline.stages import mcu

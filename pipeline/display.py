@@ -50,7 +50,8 @@ class Terminal:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with RichProgress(*columns, console=_status, transient=True) as bars:
+        hidden = not _status.is_terminal
+        with RichProgress(*columns, console=_status, transient=True, disable=hidden) as bars:
             task = bars.add_task(escape(title), total=None)
 
             def progress(done: int, total: int | None) -> None:
@@ -204,9 +205,8 @@ def show_findings(title: str, findings: Findings) -> None:
 def show_rows(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     """A plain table; the cells may hold rich's markup."""
     table = Table(title=title, title_justify="left")
-    for heading in headings[:-1]:
-        table.add_column(heading, no_wrap=True)
-    table.add_column(headings[-1], overflow="fold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*row)
     _result.print(table)

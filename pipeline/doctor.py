@@ -109,10 +109,10 @@ def _instruction_counter() -> Symptom:
     counter = instruction_counter()
     exact = counter.method is CountMethod.PLUGIN
     return Symptom(
-        "instruction-counting plugin",
+        "counting plugin",
         exact,
         "builds and loads" if exact else "",
-        "exact instruction counts; without it they are estimates in steps of some tens",
+        "exact instruction counts",
         counter.reason,
         required=False,
     )

@@ -12,9 +12,10 @@ from converters.files import write_atomic
 from converters.load import load_model
 from converters.tflite import Graph, read_graph
 from converters.tflite.verify import check_full_integer
-from device_runners import cgen, edge_tpu, tflm
+from device_runners import edge_tpu
 from device_runners.cortex_m import RuntimeKind, find_board, tool_statuses
-from device_runners.runner import Findings
+from device_runners.registry import RUNNERS
+from device_runners.runner import Findings, Int8Model
 from pipeline.comparison import reference_outputs
 from pipeline.dataset import (
     Dataset,
@@ -28,7 +29,6 @@ from pipeline.dataset import (
     quantized_inputs,
 )
 from pipeline.fixed_input import fixed_samples
-from pipeline.int8_model import Int8Model
 from pipeline.listener import Listener
 from pipeline.manifest import write_manifest
 from pipeline.report import EdgeTpuReport, McuReport, ModelReport, Report
@@ -114,11 +114,8 @@ def check(source: Source, target: Target, settings: Settings) -> Findings:
         TidepoolError: There is no int8 model, or it is corrupt.
     """
     graph = read_graph(_int8_file(source, settings))
-    if target is Target.EDGE_TPU:
-        return edge_tpu.check(graph)
-    if settings.mcu.runtime is RuntimeKind.TFLM:
-        return tflm.check(graph)
-    return cgen.check(graph)
+    name = settings.mcu.runtime if target is Target.MCU else target
+    return RUNNERS[name].check(graph)
 
 
 def findings_json(findings: Findings) -> str:
@@ -318,11 +315,7 @@ class _Run:
         try:
             with self.listener.stage("compiling for the Edge TPU"):
                 artifacts = edge_tpu.build(
-                    model.graph,
-                    model.content,
-                    folder,
-                    model.name,
-                    time_limit=self.settings.edge_tpu.timeout_seconds,
+                    model, folder, time_limit=self.settings.edge_tpu.timeout_seconds
                 )
         except TidepoolError as error:
             self.error = error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from enum import StrEnum
 from pathlib import Path
@@ -146,9 +147,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
         ) from None
     dataset = values.get("dataset")
     if isinstance(dataset, dict) and isinstance(dataset.get("source"), str):
-        beside = path.parent / dataset["source"]
-        if beside.exists():
-            dataset["source"] = str(beside)
+        beside = os.path.normpath(path.parent / dataset["source"])
+        if Path(beside).exists():
+            dataset["source"] = beside
     return values
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from converters.errors import TidepoolError
 from converters.naming import model_name
 from pipeline.listener import Listener
+
+_ERROR_LINES = 10
+# A training script moves the progress bar by printing "epoch 3/40" at the end of each epoch.
+_EPOCH = re.compile(r"epoch (\d+)/(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -86,18 +92,23 @@ def model_file(source: Source, build: Path, listener: Listener) -> Path:
 
 
 def _train(script: Path, out: Path, listener: Listener) -> None:
-    with listener.stage(f"training: {script}"):
-        command = [sys.executable, str(script), "--out", str(out)]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert process.stdout is not None
-        tail: list[str] = []
-        for line in process.stdout:
-            tail = [*tail[-9:], line.rstrip()]
-            if line.strip():
-                listener.note(line.rstrip())
-    if process.wait() != 0 or not out.is_file():
+    command = [sys.executable, str(script), "--out", str(out)]
+    # TensorFlow chatters on standard error; it is worth showing only when the script fails.
+    with (
+        listener.stage(f"training: {script}") as progress,
+        tempfile.TemporaryFile("w+") as errors,
+    ):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                epoch = _EPOCH.match(line)
+                if epoch:
+                    progress(int(epoch[1]), int(epoch[2]))
+                else:
+                    listener.note(line.rstrip())
+        errors.seek(0)
+        tail = errors.read().splitlines()[-_ERROR_LINES:]
+    if process.returncode != 0 or not out.is_file():
         raise TidepoolError(
             f"the training script {script} failed:\n" + "\n".join(f"  {line}" for line in tail),
             hint=f"run it by itself: python {script} --out {out}",

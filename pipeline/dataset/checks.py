@@ -127,7 +127,8 @@ def check_labels(found: SplitStatistics, classes: int) -> None:
             raise TidepoolError(
                 f"label {label} in the {found.split} split is out of range: the model has "
                 f"{classes} output(s), so labels are 0 to {highest}",
-                hint="number the classes from 0 in the order of the model's outputs",
+                hint="number the classes from 0 in the order of the model's outputs; "
+                "targets of a regression are floats",
             )
 
 

@@ -16,11 +16,11 @@ from converters.tflite.affine import dequantize
 from converters.tflite.graph import Array
 from converters.tflite.verify import predict_keras
 from device_runners.host.oracle import Oracle
+from device_runners.runner import Int8Model
 from pipeline.dataset.inputs import keras_inputs, quantized_inputs, real_inputs
 from pipeline.dataset.metrics import Metric, choose_metric
 from pipeline.dataset.metrics import evaluate as score
 from pipeline.dataset.samples import Dataset, DatasetKind, Sample, Split
-from pipeline.int8_model import Int8Model
 from pipeline.listener import Listener
 from pipeline.report import EvaluationReport
 from pipeline.settings import GateSettings

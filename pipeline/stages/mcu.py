@@ -12,8 +12,8 @@ import numpy as np
 from converters.tflite.graph import Array
 from device_runners import cgen, cortex_m, tflm
 from device_runners.host.micro import run_micro
+from device_runners.runner import Int8Model
 from pipeline.comparison import compare_outputs, compare_tensors
-from pipeline.int8_model import Int8Model
 from pipeline.listener import Listener
 from pipeline.report import AotReport, EmulationReport, MismatchReport, TflmReport
 from pipeline.settings import McuSettings
@@ -65,7 +65,7 @@ def build_tflm(model: Int8Model, mcu: Path, trial: Trial, listener: Listener) ->
         listener.warn(f"no artifacts for TensorFlow Lite Micro: {finding.message}")
         return None
     with listener.stage("writing C arrays for TensorFlow Lite Micro"):
-        artifacts = tflm.build(model.graph, model.content, mcu / "tflm", model.name)
+        artifacts = tflm.build(model, mcu / "tflm")
     with listener.stage(f"running {len(trial.samples)} samples in TFLM on this machine"):
         result = run_micro(model.content, model.graph, trial.samples)
     mismatch = compare_outputs(model.graph, trial.expected, result.outputs)
