@@ -2,17 +2,25 @@
 
 Only ``BUILTIN_REF`` is a reference. The default interpreter delegates to XNNPACK, and the
 optimized kernels without a delegate round differently too: both are off by one LSB and more.
+
+And only LiteRT up to 1.2: from 1.3 on its reference kernel of FULLY_CONNECTED requantizes in
+floating point, rounding once (LiteRT issue 8567). TFLM, with and without CMSIS-NN, rounds twice
+in integers, as LiteRT did before; what runs on a board is what counts here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from converters.errors import TidepoolError
 from converters.tflite.graph import Array
+
+_FIRST_FLOAT_REFERENCE = (1, 3)
 
 
 class Oracle:
@@ -29,6 +37,7 @@ class Oracle:
     def __init__(self, model: bytes | Path, *, all_tensors: bool = False) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+        require_integer_reference()
         content = model.read_bytes() if isinstance(model, Path) else model
         try:
             self._interpreter = Interpreter(
@@ -67,3 +76,19 @@ class Oracle:
             raise ValueError("the oracle was made without all_tensors")
         value: Array = self._interpreter.get_tensor(index)
         return value
+
+
+@cache
+def require_integer_reference() -> None:
+    """Refuses a LiteRT whose reference kernels differ from what boards compute.
+
+    Raises:
+        TidepoolError: It is 1.3 or newer.
+    """
+    installed = version("ai-edge-litert")
+    if tuple(int(part) for part in installed.split(".")[:2]) >= _FIRST_FLOAT_REFERENCE:
+        raise TidepoolError(
+            f"ai-edge-litert {installed} is no reference for a microcontroller: from 1.3 on its "
+            "FULLY_CONNECTED rounds in floating point, TensorFlow Lite Micro's in integers",
+            hint="pip install 'ai-edge-litert<1.3'",
+        )
