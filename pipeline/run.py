@@ -76,8 +76,7 @@ def deploy(
     model = run.prepare()
     if run.error is None:
         if target is Target.MCU:
-            run.build_mcu(model)
-            run.emulate(model, debug_tensors=debug_tensors)
+            run.build_mcu(model, debug_tensors=debug_tensors)
         else:
             run.build_edge_tpu(model)
     return run.finish()
@@ -101,9 +100,7 @@ def emulate(
     """Runs an int8 model on the emulator, without TensorFlow."""
     find_board(settings.mcu.core)
     run = _Run(source, settings, listener, "emulate")
-    model = run.reuse()
-    run.build_mcu(model)
-    run.emulate(model, debug_tensors=debug_tensors)
+    run.build_mcu(run.reuse(), debug_tensors=debug_tensors)
     return run.finish()
 
 
@@ -232,6 +229,9 @@ class _Run:
         """Measures the metric where the dataset allows one, and closes the gate on its loss."""
         if self.dataset is None or self.dataset.test is None:
             return
+        if self.dataset.kind is DatasetKind.RANDOM:
+            self._warn("the dataset is noise: ranges are arbitrary, and no accuracy is reported")
+            return
         metric = evaluation.metric_of(self.dataset, model.graph)
         if metric is None:
             self._warn(f"dataset {self.dataset.name} has no labels: no accuracy is reported")
@@ -247,44 +247,25 @@ class _Run:
         self.report.evaluation = result
         self.error = evaluation.gate_error(result)
 
-    def build_mcu(self, model: Int8Model) -> None:
-        """Writes the sources for the chosen runtime, and what TFLM needs."""
+    def build_mcu(self, model: Int8Model, *, debug_tensors: bool) -> None:
+        """Writes the sources and the firmware, and proves them on the emulator."""
         folder = self.directory / "mcu"
         self.report.mcu = report = McuReport()
         if self.settings.mcu.runtime is RuntimeKind.AOT:
             report.aot = mcu.build_aot(model, folder, self.listener)
-        self._trial = self._make_trial(model)
-        report.tflm = mcu.build_tflm(model, folder, self._trial, self.listener)
-        if not report.bit_exact:
-            self.error = self._mismatch_error("TFLM on this machine")
-
-    def emulate(self, model: Int8Model, *, debug_tensors: bool) -> None:
-        """Runs the trial on the emulated core."""
-        assert self.report.mcu is not None
+        samples = self._emulated_samples()
+        trial = self._trial(model, samples)
+        report.tflm = mcu.build_tflm(model, folder, trial, self.listener)
         emulated = mcu.emulate(
-            model,
-            self.directory / "mcu",
-            self._trial,
-            self.settings.mcu,
-            self.listener,
-            debug_tensors=debug_tensors,
+            model, folder, trial, self.settings.mcu, self.listener, debug_tensors=debug_tensors
         )
-        self.report.mcu.emulation = emulated.report
-        self._score(model, emulated)
+        report.emulation = emulated.report
+        if samples:
+            self._score(model, samples, trial, emulated)
+        if report.tflm is not None and not report.tflm.bit_exact:
+            self.error = self._mismatch_error("TFLM on this machine")
         if not emulated.report.bit_exact:
             self.error = self._mismatch_error(f"the emulated {emulated.report.core}")
-
-    def _make_trial(self, model: Int8Model) -> mcu.Trial:
-        self._samples = self._emulated_samples()
-        if self._samples:
-            inputs = [quantized_inputs(sample.inputs, model.graph) for sample in self._samples]
-        else:
-            count = min(self.settings.mcu.samples or _FIXED_SAMPLES, _FIXED_SAMPLES)
-            inputs = fixed_samples(model.graph, count)
-        title = f"computing the reference (LiteRT, BUILTIN_REF) of {len(inputs)} samples"
-        with self.listener.stage(title) as progress:
-            expected = reference_outputs(model.content, inputs, progress)
-        return mcu.Trial(inputs, expected)
 
     def _emulated_samples(self) -> list[Sample]:
         """The test samples that the emulator gets; none when there is no real data."""
@@ -294,17 +275,29 @@ class _Run:
         count = self.settings.mcu.samples
         return list(dataset.test if count is None else dataset.test.take(count))
 
-    def _score(self, model: Int8Model, emulated: mcu.Emulated) -> None:
-        metric = evaluation.metric_of(self.dataset, model.graph) if self.dataset else None
-        if metric is None or not self._samples:
+    def _trial(self, model: Int8Model, samples: list[Sample]) -> mcu.Trial:
+        if samples:
+            inputs = [quantized_inputs(sample.inputs, model.graph) for sample in samples]
+        else:
+            count = min(self.settings.mcu.samples or _FIXED_SAMPLES, _FIXED_SAMPLES)
+            inputs = fixed_samples(model.graph, count)
+        title = f"computing the reference (LiteRT, BUILTIN_REF) of {len(inputs)} samples"
+        with self.listener.stage(title) as progress:
+            return mcu.Trial(inputs, reference_outputs(model.content, inputs, progress))
+
+    def _score(
+        self, model: Int8Model, samples: list[Sample], trial: mcu.Trial, emulated: mcu.Emulated
+    ) -> None:
+        """The metric of the samples that were emulated, on the host and on the emulator."""
+        assert self.dataset is not None
+        metric = evaluation.metric_of(self.dataset, model.graph)
+        if metric is None:
             return
         report = emulated.report
         report.metric = metric.name
-        report.host_value = evaluation.score_outputs(
-            metric, model.graph, self._samples, self._trial.expected
-        )
+        report.host_value = evaluation.score_outputs(metric, model.graph, samples, trial.expected)
         report.emulator_value = evaluation.score_outputs(
-            metric, model.graph, self._samples, emulated.outputs
+            metric, model.graph, samples, emulated.outputs
         )
 
     def build_edge_tpu(self, model: Int8Model) -> None:
@@ -326,11 +319,10 @@ class _Run:
     def finish(self) -> Result:
         """Writes the report and the manifest."""
         self.report.write(self.directory / "report.json")
-        config = self.source.config
         write_manifest(
             self.directory / "manifest.json",
             settings=self.settings,
-            inputs=[*self._inputs, *([config] if config else [])],
+            inputs=self._inputs,
             outputs=self._outputs(),
             tools={tool.name: tool.version for tool in tool_statuses() if tool.found},
         )

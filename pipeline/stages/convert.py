@@ -69,6 +69,8 @@ def convert(
             progress=lambda done, _: progress(done, split.length),
         )
         check_agreement(agreements)
+    # An autoencoder's output is as large as its input: no class stands at its largest element.
+    is_autoencoder = graph.output_tensors[0].elements == graph.input_tensors[0].elements
     reports = [
         AgreementReport(
             output=item.output,
@@ -78,7 +80,7 @@ def convert(
             mean_error_lsb=item.mean_error_lsb,
             worst_error_lsb=item.worst_error_lsb,
             correlation=item.correlation,
-            argmax_agreement=item.argmax_agreement,
+            argmax_agreement=None if is_autoencoder else item.argmax_agreement,
         )
         for item in agreements
     ]
