@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-# Words of C11 and C++17 that a model may not be called, and `main`.
+# Words of C11 and C++17 that a model may not be called.
 _C_KEYWORDS = frozenset(
     """auto break case char const continue default do double else enum extern float for goto if
     inline int long main register restrict return short signed sizeof static struct switch typedef
@@ -13,10 +13,14 @@ _C_KEYWORDS = frozenset(
     operator private protected public template this throw true try typename using
     virtual""".split()  # noqa: SIM905 (fifty lines of quotes would be no easier to read)
 )
+# Names at global scope that a firmware has already: a namespace of that name would collide.
+_TAKEN = frozenset({"flatbuffers", "gemmlowp", "loop", "main", "setup", "std", "tflite"})
+# Every kernel's name begins so.
+_KERNEL_PREFIX = "tidepool_"
 
 
 def c_identifier(name: str) -> str:
-    """Makes a lower-case identifier that is valid in C11 and C++17 of any name.
+    """Makes a lower-case identifier of any name: valid in C11 and C++17, and free in a firmware.
 
     >>> c_identifier("My model (v2)")
     'my_model_v2'
@@ -24,7 +28,11 @@ def c_identifier(name: str) -> str:
     'm_2d_net'
     """
     identifier = re.sub(r"[^0-9a-zA-Z]+", "_", name).strip("_").lower() or "model"
-    if identifier[0].isdigit() or identifier in _C_KEYWORDS:
+    if (
+        identifier[0].isdigit()
+        or identifier in _C_KEYWORDS | _TAKEN
+        or f"{identifier}_".startswith(_KERNEL_PREFIX)
+    ):
         identifier = f"m_{identifier}"
     return identifier
 

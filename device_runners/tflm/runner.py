@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.errors import TidepoolError
 from converters.files import staged_directory, write_atomic
 from converters.tflite.graph import Array, Graph
 from converters.tflite.reader import read_graph
@@ -18,8 +17,6 @@ from device_runners.tflm.checks import CONSTRAINTS
 from device_runners.tflm.sources import model_from_source, sources
 
 _MODEL_DATA = "_model_data.cc"
-# Names at global scope that a namespace of the same name collides with in every firmware.
-_TAKEN_NAMES = frozenset({"main", "setup", "loop", "std", "tflite", "flatbuffers", "gemmlowp"})
 
 
 def check(graph: Graph) -> Findings:
@@ -47,12 +44,6 @@ def build(model: Int8Model, out: Path) -> Artifacts:
     Raises:
         TidepoolError: TFLM can't run the model.
     """
-    if model.name in _TAKEN_NAMES:
-        raise TidepoolError(
-            f"the model's name '{model.name}' can't be a C++ namespace: firmware has that name "
-            "already",
-            hint="rename the model's file",
-        )
     graph = model.graph
     check(graph).raise_if_blocking()
     zero = [_at_zero_point(graph, index) for index in graph.inputs]

@@ -44,7 +44,7 @@ def build_aot(model: Int8Model, mcu: Path, listener: Listener) -> AotReport:
         TidepoolError: The code generator lacks an op, naming it and its output.
     """
     with listener.stage("generating ahead-of-time C"):
-        artifacts = cgen.build(model.graph, mcu / "aot", name=model.name)
+        artifacts = cgen.build(model, mcu / "aot")
     return AotReport(
         directory=str(mcu / "aot"),
         files=list(artifacts.files),

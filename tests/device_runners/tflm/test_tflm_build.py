@@ -273,11 +273,11 @@ def test_table_has_each_method_once() -> None:
     assert len(set(ADD_METHODS.values())) == len(ADD_METHODS) == 100
 
 
-def small_model(opcode: str = "RELU", name: str = "net") -> Int8Model:
+def small_model(opcode: str = "RELU") -> Int8Model:
     b = GraphBuilder("small")
     x = b.input((1, 4), scale=0.1, zero_point=3)
     b.output(b.op(opcode, [x], None, shape=(1, 4), scale=0.1, zero_point=3))
-    return Int8Model(name, write_graph(b.graph()), b.graph())
+    return Int8Model("net", write_graph(b.graph()), b.graph())
 
 
 def test_failed_build_leaves_the_old_files(tmp_path: Path) -> None:
@@ -295,8 +295,3 @@ def test_model_that_tflm_itself_refuses_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(TidepoolError, match="TensorFlow Lite Micro refuses"):
         build(small_model("SIN"), tmp_path / "tflm")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_name_that_firmware_uses_already_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TidepoolError, match="'main'"):
-        build(small_model(name="main"), tmp_path / "tflm")

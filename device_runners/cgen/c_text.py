@@ -1,0 +1,82 @@
+"""C source text: initializers, arrays and identifiers."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+
+import numpy as np
+
+from device_runners.cgen.operation import ConstantArray, KernelCall, Symbol
+
+_WIDTH = 100
+
+
+def array_definition(array: ConstantArray) -> str:
+    """A ``static const`` array, 16-byte aligned, its values wrapped."""
+    values = array.values.ravel()
+    body = _wrapped(values.tolist())
+    comment = f"/* {comment_text(array.comment)} */\n" if array.comment else ""
+    return (
+        f"{comment}static const _Alignas(16) {array.c_type} {array.name}[{values.size}] = {{\n"
+        f"{textwrap.indent(body, '    ')}\n}};"
+    )
+
+
+def _wrapped(values: list[int]) -> str:
+    lines: list[str] = []
+    line = ""
+    for value in values:
+        item = f"{_literal(value)},"
+        if len(line) + len(item) + 1 > _WIDTH - 4:
+            lines.append(line)
+            line = item
+        else:
+            line = f"{line} {item}" if line else item
+    lines.append(line.rstrip(","))
+    return "\n".join(lines)
+
+
+def _literal(value: int) -> str:
+    # -2147483648 is an expression of a wider type in C.
+    return "(-2147483647 - 1)" if value == -(2**31) else str(value)
+
+
+def params_definition(name: str, call: KernelCall) -> str:
+    """A call's parameters as a ``static const`` struct with designated initializers."""
+    return f"static const {call.params_type} {name} = {_initializer(call.params, 0)};"
+
+
+def _initializer(value: object, depth: int) -> str:
+    if isinstance(value, Mapping):
+        indent = "    " * (depth + 1)
+        fields = [
+            f"{indent}.{key} = {_initializer(item, depth + 1)}," for key, item in value.items()
+        ]
+        return "{\n" + "\n".join(fields) + "\n" + "    " * depth + "}"
+    if isinstance(value, tuple):
+        return "{" + ", ".join(str(item) for item in value) + "}"
+    if isinstance(value, Symbol):
+        return value.text
+    if isinstance(value, int):
+        return _literal(value)
+    raise TypeError(f"no C initializer for {value!r}")
+
+
+def comment_text(text: str) -> str:
+    """Text from a model's file, made safe to stand in a C comment."""
+    printable = re.sub(r"[^ -~]", "?", text)
+    return printable.replace("*/", "*_").replace("/*", "_*")
+
+
+def float_text(value: float) -> str:
+    """A float32 value as a C literal that reads back exactly (nine digits are enough)."""
+    text = f"{np.float32(value):.9g}"
+    return f"{text}f" if re.search(r"[.e]", text) else f"{text}.0f"
+
+
+def rodata_bytes(array: ConstantArray) -> int:
+    """The array's size on the target."""
+    size = {"int8_t": 1, "int32_t": 4}[array.c_type]
+    return int(array.values.size) * size

@@ -1,0 +1,153 @@
+"""What CONV_2D, DEPTHWISE_CONV_2D and the pools share: windows and channel factors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from converters.tflite.graph import Array, Padding, Tensor
+from device_runners.cgen.operation import ConstantArray, OpContext, Symbol
+from device_runners.cgen.requantization import Multiplier, activation_range, quantize_multiplier
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window over one dimension: how many places it takes, and the padding in front."""
+
+    outputs: int
+    pad: int
+
+
+def window(padding: Padding, size: int, filter_size: int, stride: int, dilation: int) -> Window:
+    """SAME and VALID as TensorFlow defines them; SAME puts the odd element behind."""
+    extent = (filter_size - 1) * dilation + 1
+    if padding is Padding.SAME:
+        outputs = -(-size // stride)
+        return Window(outputs, max((outputs - 1) * stride + extent - size, 0) // 2)
+    return Window((size + stride - extent) // stride, 0)
+
+
+def windows(context: OpContext, filter_height: int, filter_width: int) -> tuple[Window, Window]:
+    """The windows along height and width of an operator with strides and maybe dilations."""
+    options: Any = context.operator.options
+    _, height, width, _ = context.input(0).shape
+    return (
+        window(
+            options.padding,
+            height,
+            filter_height,
+            options.stride_h,
+            getattr(options, "dilation_h_factor", 1),
+        ),
+        window(
+            options.padding,
+            width,
+            filter_width,
+            options.stride_w,
+            getattr(options, "dilation_w_factor", 1),
+        ),
+    )
+
+
+def window_params(context: OpContext, filter_height: int, filter_width: int) -> dict[str, int]:
+    """The fields of ``tidepool_window``."""
+    options: Any = context.operator.options
+    vertical, horizontal = windows(context, filter_height, filter_width)
+    batches, height, width, channels = context.input(0).shape
+    return {
+        "batches": batches,
+        "input_height": height,
+        "input_width": width,
+        "input_channels": channels,
+        "output_height": vertical.outputs,
+        "output_width": horizontal.outputs,
+        "output_channels": context.output.shape[3],
+        "filter_height": filter_height,
+        "filter_width": filter_width,
+        "stride_height": options.stride_h,
+        "stride_width": options.stride_w,
+        "dilation_height": getattr(options, "dilation_h_factor", 1),
+        "dilation_width": getattr(options, "dilation_w_factor", 1),
+        "pad_top": vertical.pad,
+        "pad_left": horizontal.pad,
+    }
+
+
+def describe_window(context: OpContext, filter_height: int, filter_width: int) -> str:
+    """The window in words, for the comment above a call."""
+    options: Any = context.operator.options
+    text = (
+        f"{filter_height}x{filter_width} window, stride {options.stride_h}x{options.stride_w}, "
+        f"{options.padding}"
+    )
+    dilations = (getattr(options, "dilation_h_factor", 1), getattr(options, "dilation_w_factor", 1))
+    if dilations != (1, 1):
+        text += f", dilation {dilations[0]}x{dilations[1]}"
+    return text
+
+
+def channel_factors(source: Tensor, weights: Tensor, output: Tensor, channels: int) -> list[float]:
+    """input scale * weight scale / output scale, in double precision, for each output channel."""
+    scales = weights.quantization.scales if weights.quantization else ()
+    factors = [source.scale * scale / output.scale for scale in scales]
+    return factors * channels if len(factors) == 1 else factors
+
+
+def channel_multipliers(context: OpContext, channels: int) -> list[Multiplier]:
+    """The requantization of each output channel."""
+    factors = channel_factors(context.input(0), context.input(1), context.output, channels)
+    return [quantize_multiplier(factor) for factor in factors]
+
+
+def bias_values(context: OpContext) -> Array | None:
+    """The bias, flattened, or None."""
+    bias = context.optional_input(2)
+    return None if bias is None or bias.data is None else bias.data.ravel()
+
+
+def multiplier_arrays(
+    context: OpContext, multipliers: Sequence[Multiplier]
+) -> tuple[ConstantArray, ConstantArray]:
+    """The arrays of multipliers and of shifts."""
+    values = np.array([multiplier.value for multiplier in multipliers], np.int32)
+    shifts = np.array([multiplier.shift for multiplier in multipliers], np.int8)
+    return (
+        ConstantArray(context.name("multipliers"), "int32_t", values),
+        ConstantArray(context.name("shifts"), "int8_t", shifts),
+    )
+
+
+def channel_params(
+    context: OpContext, channels: int
+) -> tuple[dict[str, object], tuple[ConstantArray, ...]]:
+    """The fields from the zero points on that both convolutions have, and their arrays."""
+    weights = context.input(1)
+    multipliers = channel_multipliers(context, channels)
+    low, high = activation_range(context.output, _activation(context))
+    arrays = [
+        ConstantArray(f"t{weights.index}_weights", "int8_t", context.data(1), weights.name),
+        *multiplier_arrays(context, multipliers),
+    ]
+    bias, bias_name = context.optional_input(2), "NULL"
+    if bias is not None:
+        bias_name = f"t{bias.index}_bias"
+        arrays.append(ConstantArray(bias_name, "int32_t", context.data(2), bias.name))
+    params: dict[str, object] = {
+        "input_zero_point": context.input(0).zero_point,
+        "output_zero_point": context.output.zero_point,
+        "output_min": low,
+        "output_max": high,
+        "weights": Symbol(arrays[0].name),
+        "bias": Symbol(bias_name),
+        "multipliers": Symbol(arrays[1].name),
+        "shifts": Symbol(arrays[2].name),
+    }
+    return params, tuple(arrays)
+
+
+def _activation(context: OpContext) -> Any:
+    options: Any = context.operator.options
+    return options.fused_activation_function

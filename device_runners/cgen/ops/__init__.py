@@ -1,0 +1,1 @@
+"""One op, one file: what it accepts, and the kernel call that it becomes."""

@@ -1,0 +1,81 @@
+"""ADD, with broadcasting and constant operands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from converters.tflite.options import AddOptions
+from device_runners.cgen import checks
+from device_runners.cgen.elementwise import (
+    broadcast_params,
+    check_broadcast,
+    in_place_operands,
+    operand_arrays,
+)
+from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
+from device_runners.cgen.requantization import Multiplier, activation_range, quantize_multiplier
+
+_LEFT_SHIFT = 20  # ADD_LEFT_SHIFT of the kernel
+
+
+def _multipliers(context: OpContext) -> tuple[Multiplier, Multiplier, Multiplier]:
+    """To the common scale (twice the larger one), and from there to the output's."""
+    first, second, output = context.input(0).scale, context.input(1).scale, context.output.scale
+    # The reference doubles and shifts in float32, which is exact.
+    common = float(np.float32(2) * np.float32(max(first, second)))
+    return (
+        quantize_multiplier(first / common),
+        quantize_multiplier(second / common),
+        quantize_multiplier(common / ((1 << _LEFT_SHIFT) * output)),
+    )
+
+
+def _check(context: OpContext) -> Iterator[str]:
+    basics = [
+        *checks.int8_activations(context, (0, 1)),
+        *checks.options(context, AddOptions),
+    ]
+    yield from basics
+    if basics:
+        return
+    yield from checks.activation(context)
+    yield from check_broadcast(context)
+    if _multipliers(context)[2].shift > 0:
+        yield (
+            f"has the output scale {context.output.scale:.9g}, over 2^19 times finer than its "
+            "operands'"
+        )
+
+
+def _emit(context: OpContext) -> Emission:
+    first, second, output = context.input(0), context.input(1), context.output
+    to_common_1, to_common_2, to_output = _multipliers(context)
+    options = context.operator.options
+    assert isinstance(options, AddOptions)
+    low, high = activation_range(output, options.fused_activation_function)
+    params: dict[str, object] = {
+        "broadcast": broadcast_params(first, second),
+        "zero_point_1": first.zero_point,
+        "zero_point_2": second.zero_point,
+        "multiplier_1": to_common_1.value,
+        "shift_1": to_common_1.shift,
+        "multiplier_2": to_common_2.value,
+        "shift_2": to_common_2.shift,
+        "output_multiplier": to_output.value,
+        "output_shift": to_output.shift,
+        "output_zero_point": output.zero_point,
+        "output_min": low,
+        "output_max": high,
+    }
+    call = KernelCall("tidepool_add", "tidepool_add_params", params, (first.index, second.index))
+    return Emission(
+        kernel="add",
+        calls=(call,),
+        constants=operand_arrays(context, 0, 1),
+        in_place=in_place_operands(context),
+    )
+
+
+OP = Operation("ADD", versions=2, inputs=(2, 2), check=_check, emit=_emit)

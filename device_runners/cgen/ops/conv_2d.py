@@ -1,0 +1,77 @@
+"""CONV_2D: any window, stride, dilation and number of groups; weights per channel or per tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from converters.tflite.options import Conv2DOptions
+from device_runners.cgen import checks
+from device_runners.cgen.convolution import (
+    bias_values,
+    channel_multipliers,
+    channel_params,
+    describe_window,
+    window_params,
+    windows,
+)
+from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
+
+
+def _check(context: OpContext) -> Iterator[str]:
+    basics = [
+        *checks.int8_activations(context),
+        *checks.options(context, Conv2DOptions),
+        *checks.weights(context, 4),
+    ]
+    yield from basics
+    if basics:
+        return
+    yield from checks.rank(context.input(0), 4, "input 0")
+    names = ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")
+    geometry = list(checks.positive_options(context, *names))
+    yield from geometry
+    if geometry or len(context.input(0).shape) != 4:
+        return
+    yield from checks.activation(context)
+    yield from checks.symmetric_weights(context, axis=0)
+    channels, filter_height, filter_width, depth = context.input(1).shape
+    input_channels = context.input(0).shape[3]
+    if input_channels % depth or channels % (input_channels // depth):
+        yield (
+            f"has {input_channels} input channels, {channels} output channels and filters of depth "
+            f"{depth}, which don't make groups"
+        )
+        return
+    yield from checks.bias_size(context, channels)
+    vertical, horizontal = windows(context, filter_height, filter_width)
+    yield from checks.output_shape(
+        context, (context.input(0).shape[0], vertical.outputs, horizontal.outputs, channels)
+    )
+    bounds = checks.accumulator_bounds(
+        context.data(1).reshape(channels, -1), context.input(0).zero_point, bias_values(context)
+    )
+    yield from checks.accumulators(bounds, channel_multipliers(context, channels))
+
+
+def _emit(context: OpContext) -> Emission:
+    source, weights, output = context.input(0), context.input(1), context.output
+    channels, filter_height, filter_width, depth = weights.shape
+    channel_fields, arrays = channel_params(context, channels)
+    params = {
+        "window": window_params(context, filter_height, filter_width),
+        "filter_channels": depth,
+        **channel_fields,
+    }
+    groups = source.shape[3] // depth
+    summary = describe_window(context, filter_height, filter_width)
+    return Emission(
+        kernel="conv_2d",
+        calls=(KernelCall("tidepool_conv_2d", "tidepool_conv_2d_params", params, (source.index,)),),
+        summary=summary + (f", {groups} groups" if groups > 1 else ""),
+        constants=(*arrays, *operand_arrays(context, 0)),
+        macs=output.elements * filter_height * filter_width * depth,
+    )
+
+
+OP = Operation("CONV_2D", versions=6, inputs=(2, 3), check=_check, emit=_emit)

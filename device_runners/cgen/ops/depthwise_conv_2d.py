@@ -1,0 +1,87 @@
+"""DEPTHWISE_CONV_2D: any window, stride, dilation and depth multiplier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from converters.tflite.options import DepthwiseConv2DOptions
+from device_runners.cgen import checks
+from device_runners.cgen.convolution import (
+    bias_values,
+    channel_multipliers,
+    channel_params,
+    describe_window,
+    window_params,
+    windows,
+)
+from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
+
+
+def _check(context: OpContext) -> Iterator[str]:
+    basics = [
+        *checks.int8_activations(context),
+        *checks.options(context, DepthwiseConv2DOptions),
+        *checks.weights(context, 4),
+    ]
+    yield from basics
+    if basics:
+        return
+    yield from checks.rank(context.input(0), 4, "input 0")
+    names = ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")
+    geometry = list(checks.positive_options(context, *names))
+    yield from geometry
+    if geometry or len(context.input(0).shape) != 4:
+        return
+    yield from checks.activation(context)
+    yield from checks.symmetric_weights(context, axis=3)
+    one, filter_height, filter_width, channels = context.input(1).shape
+    # The multiplier follows from the shapes; the file's option is ignored, as in the reference.
+    if one != 1 or channels % context.input(0).shape[3]:
+        yield (
+            f"has {context.input(0).shape[3]} input channels and weights of shape "
+            f"{list(context.input(1).shape)}; [1, height, width, multiple of channels] is needed"
+        )
+        return
+    yield from checks.bias_size(context, channels)
+    vertical, horizontal = windows(context, filter_height, filter_width)
+    yield from checks.output_shape(
+        context, (context.input(0).shape[0], vertical.outputs, horizontal.outputs, channels)
+    )
+    by_channel = np.moveaxis(context.data(1), 3, 0).reshape(channels, -1)
+    bounds = checks.accumulator_bounds(
+        by_channel, context.input(0).zero_point, bias_values(context)
+    )
+    yield from checks.accumulators(bounds, channel_multipliers(context, channels))
+
+
+def _emit(context: OpContext) -> Emission:
+    source, weights, output = context.input(0), context.input(1), context.output
+    _, filter_height, filter_width, channels = weights.shape
+    channel_fields, arrays = channel_params(context, channels)
+    multiplier = channels // source.shape[3]
+    params = {
+        "window": window_params(context, filter_height, filter_width),
+        "depth_multiplier": multiplier,
+        **channel_fields,
+    }
+    summary = describe_window(context, filter_height, filter_width)
+    return Emission(
+        kernel="depthwise_conv_2d",
+        calls=(
+            KernelCall(
+                "tidepool_depthwise_conv_2d",
+                "tidepool_depthwise_conv_2d_params",
+                params,
+                (source.index,),
+            ),
+        ),
+        summary=summary + (f", depth multiplier {multiplier}" if multiplier > 1 else ""),
+        constants=(*arrays, *operand_arrays(context, 0)),
+        macs=output.elements * filter_height * filter_width,
+    )
+
+
+OP = Operation("DEPTHWISE_CONV_2D", versions=6, inputs=(2, 3), check=_check, emit=_emit)

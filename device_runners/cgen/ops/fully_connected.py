@@ -1,0 +1,145 @@
+"""FULLY_CONNECTED: weights per tensor (with any zero point) or per channel.
+
+LiteRT's reference kernel requantizes this op in floating point from version 1.3 on; TFLM, earlier
+LiteRT and the generated code do it in fixed point, as for every other op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from converters.tflite.graph import Tensor
+from converters.tflite.options import FullyConnectedOptions
+from device_runners.cgen import checks
+from device_runners.cgen.convolution import bias_values, channel_factors, multiplier_arrays
+from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.operation import (
+    ConstantArray,
+    Emission,
+    KernelCall,
+    OpContext,
+    Operation,
+    Symbol,
+)
+from device_runners.cgen.requantization import activation_range, quantize_multiplier
+
+_DEFAULT_WEIGHTS_FORMAT = 0
+# The reference refuses a per-tensor bias whose scale is further off than this, in output steps.
+_BIAS_SCALE_TOLERANCE = 0.02
+
+
+def _options(context: OpContext) -> FullyConnectedOptions:
+    options = context.operator.options
+    if not isinstance(options, FullyConnectedOptions):
+        raise ValueError("FULLY_CONNECTED without its options")
+    return options
+
+
+def _check(context: OpContext) -> Iterator[str]:
+    basics = [
+        *checks.int8_activations(context),
+        *checks.options(context, FullyConnectedOptions),
+        *checks.weights(context, 2),
+    ]
+    yield from basics
+    if basics:
+        return
+    source, weights = context.input(0), context.input(1)
+    yield from checks.activation(context)
+    if _options(context).weights_format != _DEFAULT_WEIGHTS_FORMAT:
+        yield "has shuffled weights; the default format is supported"
+    if weights.quantization is not None and weights.quantization.per_channel:
+        yield from checks.symmetric_weights(context, axis=0)
+    else:
+        yield from _bias_scale(context)
+    channels, depth = weights.shape
+    if source.elements % depth:
+        yield f"has {source.elements} input values, which is no multiple of the depth {depth}"
+        return
+    yield from checks.bias_size(context, channels)
+    if _options(context).keep_num_dims:
+        if source.shape[-1:] != (depth,):
+            yield f"keeps the dimensions {list(source.shape)}, but the last one is not {depth}"
+        yield from checks.output_shape(context, (*source.shape[:-1], channels))
+    else:
+        yield from checks.output_shape(context, (source.elements // depth, channels))
+    yield from _accumulators(context)
+
+
+def _bias_scale(context: OpContext) -> Iterator[str]:
+    bias = context.optional_input(2)
+    if bias is None:
+        return
+    product = context.input(0).scale * context.input(1).scale
+    scale = 0.0 if bias.quantization is None else bias.quantization.scales[0]
+    if abs(product - scale) / context.output.scale > _BIAS_SCALE_TOLERANCE:
+        yield (f"has a bias of scale {scale:.9g}; input scale times weights scale is {product:.9g}")
+
+
+def _accumulators(context: OpContext) -> Iterator[str]:
+    source, weights = context.input(0), context.input(1)
+    channels = weights.shape[0]
+    centered = context.data(1).astype(np.int64) - _weights_zero_point(weights)
+    bounds = checks.accumulator_bounds(centered, source.zero_point, bias_values(context))
+    multipliers = [quantize_multiplier(factor) for factor in _own_factors(context)]
+    multipliers *= channels // len(multipliers)
+    yield from checks.accumulators(bounds, multipliers)
+
+
+def _weights_zero_point(weights: Tensor) -> int:
+    quantization = weights.quantization
+    return 0 if quantization is None or quantization.per_channel else weights.zero_point
+
+
+def _own_factors(context: OpContext) -> list[float]:
+    """input scale * weights scale / output scale: one a channel, or one for all.
+
+    For a single weights scale the reference multiplies in float32, as it doesn't anywhere else.
+    """
+    source, weights, output = context.input(0), context.input(1), context.output
+    if weights.quantization is not None and weights.quantization.per_channel:
+        return channel_factors(source, weights, output, weights.shape[0])
+    return [float(np.float32(source.scale) * np.float32(weights.scale)) / output.scale]
+
+
+def _emit(context: OpContext) -> Emission:
+    source, weights, output = context.input(0), context.input(1), context.output
+    channels, depth = weights.shape
+    low, high = activation_range(output, _options(context).fused_activation_function)
+    arrays = [ConstantArray(f"t{weights.index}_weights", "int8_t", context.data(1), weights.name)]
+    bias, bias_name = context.optional_input(2), "NULL"
+    if bias is not None:
+        bias_name = f"t{bias.index}_bias"
+        arrays.append(ConstantArray(bias_name, "int32_t", context.data(2), bias.name))
+    factors = [quantize_multiplier(factor) for factor in _own_factors(context)]
+    values, shifts = multiplier_arrays(context, factors)
+    params: dict[str, object] = {
+        "batches": source.elements // depth,
+        "input_depth": depth,
+        "output_depth": channels,
+        "input_zero_point": source.zero_point,
+        "weights_zero_point": _weights_zero_point(weights),
+        "output_zero_point": output.zero_point,
+        "output_min": low,
+        "output_max": high,
+        "per_channel": int(len(factors) > 1),
+        "weights": Symbol(arrays[0].name),
+        "bias": Symbol(bias_name),
+        "multipliers": Symbol(values.name),
+        "shifts": Symbol(shifts.name),
+    }
+    call = KernelCall(
+        "tidepool_fully_connected", "tidepool_fully_connected_params", params, (source.index,)
+    )
+    return Emission(
+        kernel="fully_connected",
+        calls=(call,),
+        summary=f"{depth} to {channels}",
+        constants=(*arrays, values, shifts, *operand_arrays(context, 0)),
+        macs=output.elements * depth,
+    )
+
+
+OP = Operation("FULLY_CONNECTED", versions=12, inputs=(2, 3), check=_check, emit=_emit)

@@ -1,0 +1,71 @@
+"""MUL, with broadcasting and constant operands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from converters.tflite.options import MulOptions
+from device_runners.cgen import checks
+from device_runners.cgen.elementwise import (
+    broadcast_params,
+    check_broadcast,
+    in_place_operands,
+    operand_arrays,
+)
+from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
+from device_runners.cgen.requantization import Multiplier, activation_range, quantize_multiplier
+
+# A product of two differences is at most 255^2 < 2^16: 14 more bits stay below 2^30.
+_SHIFT_LIMIT = 14
+
+
+def _multiplier(context: OpContext) -> Multiplier:
+    """scale 1 * scale 2 / output scale; the reference computes it in float32."""
+    first, second, output = (
+        np.float32(tensor.scale) for tensor in (context.input(0), context.input(1), context.output)
+    )
+    return quantize_multiplier(float(first * second / output))
+
+
+def _check(context: OpContext) -> Iterator[str]:
+    basics = [
+        *checks.int8_activations(context, (0, 1)),
+        *checks.options(context, MulOptions),
+    ]
+    yield from basics
+    if basics:
+        return
+    yield from checks.activation(context)
+    yield from check_broadcast(context)
+    if _multiplier(context).shift > _SHIFT_LIMIT:
+        yield f"has the output scale {context.output.scale:.9g}, too fine for its operands'"
+
+
+def _emit(context: OpContext) -> Emission:
+    first, second, output = context.input(0), context.input(1), context.output
+    multiplier = _multiplier(context)
+    options = context.operator.options
+    assert isinstance(options, MulOptions)
+    low, high = activation_range(output, options.fused_activation_function)
+    params: dict[str, object] = {
+        "broadcast": broadcast_params(first, second),
+        "zero_point_1": first.zero_point,
+        "zero_point_2": second.zero_point,
+        "multiplier": multiplier.value,
+        "shift": multiplier.shift,
+        "output_zero_point": output.zero_point,
+        "output_min": low,
+        "output_max": high,
+    }
+    call = KernelCall("tidepool_mul", "tidepool_mul_params", params, (first.index, second.index))
+    return Emission(
+        kernel="mul",
+        calls=(call,),
+        constants=operand_arrays(context, 0, 1),
+        in_place=in_place_operands(context),
+    )
+
+
+OP = Operation("MUL", versions=3, inputs=(2, 2), check=_check, emit=_emit)

@@ -1,0 +1,208 @@
+"""Writes the generated sources of a program."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from converters.files import write_atomic
+from converters.tflite.graph import Graph, Operator, Tensor
+from device_runners.cgen.c_text import (
+    array_definition,
+    comment_text,
+    float_text,
+    params_definition,
+    rodata_bytes,
+)
+from device_runners.cgen.memory import Memory
+from device_runners.cgen.operation import ConstantArray, Emission, KernelCall
+from device_runners.cgen.program import Program
+
+KERNELS_HEADER = "tidepool_kernels.h"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Everything that is known about a model when its sources are written.
+
+    Attributes:
+        name: The model's name, a C identifier.
+        program: Its operators and aliases.
+        emissions: Operator index -> calls, for the operators that have any.
+        memory: The arena.
+    """
+
+    name: str
+    program: Program
+    emissions: dict[int, Emission]
+    memory: Memory
+
+    @property
+    def graph(self) -> Graph:
+        return self.program.graph
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        return tuple(sorted({emission.kernel for emission in self.emissions.values()}))
+
+    @property
+    def arrays(self) -> tuple[ConstantArray, ...]:
+        """Each array once, in the order of first use."""
+        arrays = (array for emission in self.emissions.values() for array in emission.constants)
+        return tuple({array.name: array for array in arrays}.values())
+
+    @property
+    def macs(self) -> int:
+        return sum(emission.macs for emission in self.emissions.values())
+
+    @property
+    def weights_bytes(self) -> int:
+        return sum(rodata_bytes(array) for array in self.arrays)
+
+
+def render(template: str, **values: Any) -> str:
+    """A file from one of our templates."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("device_runners.cgen", "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    return environment.get_template(template).render(**values)
+
+
+def kernel_file(name: str) -> tuple[str, str]:
+    """Name in the output folder, and content, of a kernel (without ``.c``) or of the header."""
+    folder = resources.files("device_runners.cgen") / "kernels"
+    if name == KERNELS_HEADER:
+        return name, (folder / name).read_text()
+    return f"tidepool_{name}.c", (folder / f"{name}.c").read_text()
+
+
+def write_sources(unit: Unit, folder: Path) -> tuple[str, ...]:
+    """Writes the model's header and source and the kernels it uses; returns the files' names."""
+    context = _context(unit)
+    files = {
+        f"{unit.name}.h": render("model.h.j2", **context),
+        f"{unit.name}.c": render("model.c.j2", **context),
+        **dict(kernel_file(name) for name in (KERNELS_HEADER, *unit.kernels)),
+    }
+    for name, text in files.items():
+        write_atomic(folder / name, text)
+    return tuple(files)
+
+
+def port(unit: Unit, tensor: Tensor) -> dict[str, Any]:
+    """An input or output of the graph: where it is and what it means."""
+    return {
+        "index": tensor.index,
+        "name": tensor.name,
+        "type": str(tensor.type),
+        "shape": list(tensor.shape),
+        "scale": tensor.scale,
+        "zero_point": tensor.zero_point,
+        "offset": unit.memory.tensors[tensor.index].offset,
+        "bytes": tensor.bytes,
+    }
+
+
+def _context(unit: Unit) -> dict[str, Any]:
+    def with_text(tensor: Tensor) -> dict[str, Any]:
+        return {
+            **port(unit, tensor),
+            "comment": comment_text(tensor.name),
+            "scale_text": float_text(tensor.scale),
+        }
+
+    graph, memory = unit.graph, unit.memory
+    return {
+        "model": unit.name,
+        "M": unit.name.upper(),
+        "macs": unit.macs,
+        "weights_bytes": unit.weights_bytes,
+        "arena_bytes": memory.arena_bytes,
+        "lower_bound_bytes": memory.lower_bound_bytes,
+        "tensors": [
+            {"index": index, **asdict(placement)} for index, placement in memory.tensors.items()
+        ],
+        "scratch": [
+            {"operator": index, **asdict(placement)} for index, placement in memory.scratch.items()
+        ],
+        "inputs": [with_text(tensor) for tensor in graph.input_tensors],
+        "outputs": [with_text(tensor) for tensor in graph.output_tensors],
+        "input_traces": [_trace(unit, index) for index in dict.fromkeys(graph.inputs)],
+        "arrays": [array_definition(array) for array in unit.arrays],
+        "layers": [_layer(unit, operator) for operator in graph.operators],
+    }
+
+
+def _trace(unit: Unit, tensor: int) -> dict[str, int]:
+    placement = unit.memory.tensors[tensor]
+    return {"index": tensor, "offset": placement.offset, "bytes": placement.bytes}
+
+
+def _layer(unit: Unit, operator: Operator) -> dict[str, Any]:
+    emission = unit.emissions.get(operator.index)
+    calls = emission.calls if emission else ()
+    names = [_params_name(operator, position, len(calls)) for position in range(len(calls))]
+    return {
+        "comment": _comment(unit, operator, emission),
+        "params": [params_definition(n, call) for n, call in zip(names, calls, strict=True)],
+        "calls": [_call(unit, operator, n, call) for n, call in zip(names, calls, strict=True)],
+        "traces": [_trace(unit, output) for output in operator.outputs],
+    }
+
+
+def _params_name(operator: Operator, position: int, count: int) -> str:
+    suffix = f"_{position}" if count > 1 else ""
+    return f"op{operator.index}_params{suffix}"
+
+
+def _comment(unit: Unit, operator: Operator, emission: Emission | None) -> list[str]:
+    """What the layer computes, a line each: op, operands, output."""
+    summary = "another shape of the same memory" if emission is None else emission.summary
+    lines = [f"{operator.index}: {operator.opcode}" + (f", {summary}" if summary else "")]
+    for label, tensors in (("in ", operator.inputs), ("out", operator.outputs)):
+        for index in tensors:
+            if index >= 0:
+                lines.append(f"{label} {_describe(unit, unit.graph.tensor(index))}")
+    return lines
+
+
+def _describe(unit: Unit, tensor: Tensor) -> str:
+    shape = "x".join(map(str, tensor.shape)) or "scalar"
+    text = f"{tensor.index}: {shape} {tensor.type.lower()}"
+    quantization = tensor.quantization
+    if quantization is not None and quantization.per_channel:
+        text += f", {len(quantization.scales)} scales"
+    elif quantization is not None:
+        text += f", scale {quantization.scales[0]:.9g}, zero point {quantization.zero_points[0]}"
+    if tensor.is_constant:
+        return f"{text}, constant"
+    if tensor.index in unit.memory.tensors:
+        text += f", at {unit.memory.tensors[tensor.index].offset}"
+    return text
+
+
+def _call(unit: Unit, operator: Operator, params: str, call: KernelCall) -> str:
+    arguments = [f"&{params}"]
+    for tensor in call.inputs:
+        if unit.program.root_tensor(tensor).is_constant:
+            arguments.append(f"t{tensor}_data")
+        else:
+            arguments.append(f"(const int8_t *)&arena[{unit.memory.tensors[tensor].offset}]")
+    offset = unit.memory.tensors[operator.outputs[0]].offset + call.output_offset
+    arguments.append(f"(int8_t *)&arena[{offset}]")
+    if operator.index in unit.memory.scratch:
+        arguments.append(f"&arena[{unit.memory.scratch[operator.index].offset}]")
+    one_line = f"{call.function}({', '.join(arguments)});"
+    if len(one_line) <= 92:
+        return one_line
+    pad = "\n" + " " * (len(call.function) + 5)
+    return f"{call.function}({f',{pad}'.join(arguments)});"

@@ -1,0 +1,65 @@
+"""Random graphs over the whole op set, bit-exact under the address and UB sanitizers."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from support.graphs import (
+    IMAGE_OPS,
+    OPS,
+    make_random_graph,
+    random_graphs,
+    random_inputs,
+    single_op_graph,
+)
+from support.host_equality import assert_every_tensor_equals_reference
+
+from converters.tflite.graph import Graph
+from device_runners.cgen.registry import operations
+
+_SETTINGS = settings(
+    deadline=None,
+    print_blob=True,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def _assert_equal(seed: int, graph: Graph) -> None:
+    rng = np.random.default_rng(seed + 1)
+    samples = [random_inputs(rng, graph) for _ in range(3)]
+    with tempfile.TemporaryDirectory() as folder:
+        assert_every_tensor_equals_reference(graph, samples, Path(folder))
+
+
+@settings(_SETTINGS, max_examples=20)
+@given(random_graphs())
+def test_every_tensor_of_random_graphs(drawn: tuple[int, Graph]) -> None:
+    _assert_equal(*drawn)
+
+
+@pytest.mark.slow
+@settings(_SETTINGS, max_examples=240)
+@given(random_graphs())
+def test_every_tensor_of_many_random_graphs(drawn: tuple[int, Graph]) -> None:
+    _assert_equal(*drawn)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", IMAGE_OPS + OPS, ids=lambda op: op.__name__)
+def test_every_tensor_of_random_single_ops(op: object) -> None:
+    for seed in range(12):
+        _assert_equal(seed, single_op_graph(np.random.default_rng(seed), op))
+
+
+def test_random_graphs_cover_every_op() -> None:
+    seen = {
+        operator.opcode
+        for seed in range(60)
+        for operator in make_random_graph(np.random.default_rng(seed)).operators
+    }
+    assert seen == set(operations())
