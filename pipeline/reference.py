@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from converters.files import write_atomic
+from device_runners.cgen.registry import op_modules
 from pipeline.settings import Settings
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -50,7 +51,29 @@ def _toml(value: object) -> str:
     return f'`"{value}"`'
 
 
-PAGES: dict[str, Callable[[], str]] = {"settings.md": settings_page}
+def aot_ops_page() -> str:
+    """``docs/aot_ops.md``: the ops of the ahead-of-time code generator."""
+    lines = [
+        "# Ops of the ahead-of-time code generator",
+        "",
+        "All int8, with int8 weights and int32 biases. `tidepool check MODEL` says for each "
+        "operator of a model what stands in its way, if anything does.",
+        "",
+        "| op | versions | what |",
+        "| --- | --- | --- |",
+    ]
+    for module in op_modules():
+        opcode, versions = module.OP.opcode, module.OP.versions
+        text = " ".join((module.__doc__ or "").split("\n\n")[0].split()).replace("``", "`")
+        text = text.removeprefix(opcode).lstrip(",:. ")
+        lines.append(f"| {opcode} | 1 to {versions} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "aot_ops.md": aot_ops_page,
+}
 """Name of the page in ``docs/`` -> what writes it."""
 
 

@@ -22,6 +22,7 @@ from pipeline.dataset import (
     DatasetKind,
     InputSpec,
     Sample,
+    SplitName,
     check_dataset,
     graph_inputs,
     keras_inputs,
@@ -150,6 +151,7 @@ class _Run:
         self.error: TidepoolError | None = None
         self.dataset: Dataset | None = None
         self._inputs: list[Path] = []
+        self._test_ranges: tuple[tuple[float, float], ...] = ()
 
     def prepare(self) -> Int8Model:
         """The int8 model: converted and verified, or read when it comes as one."""
@@ -218,6 +220,8 @@ class _Run:
             )
             classes = evaluation.class_count(dataset, specs[0].shape, output_shape)
             found = check_dataset(dataset, specs, classes=classes)
+        test = found.statistics.get(SplitName.TEST)
+        self._test_ranges = tuple(test.ranges) if test is not None else ()
         for warning in found.warnings:
             self._warn(f"{warning.message}: {warning.hint}")
         if Path(settings.source).exists():
@@ -245,6 +249,8 @@ class _Run:
             self.listener,
         )
         self.report.evaluation = result
+        for text in evaluation.doubts(result, model.graph, self._test_ranges):
+            self._warn(text)
         self.error = evaluation.gate_error(result)
 
     def build_mcu(self, model: Int8Model, *, debug_tensors: bool) -> None:

@@ -26,6 +26,8 @@ from pipeline.report import EvaluationReport
 from pipeline.settings import GateSettings
 
 _BATCH = 64
+# Up to this many times as often right as by chance, a classifier hardly looks at its input.
+_GUESSING = 1.5
 
 
 def metric_of(dataset: Dataset, graph: Graph) -> Metric | None:
@@ -106,6 +108,25 @@ def loss(metric: Metric, before: float, after: float) -> float:
     if before == 0:
         return 0.0 if after == 0 else float("inf")
     return (after - before) / abs(before) * 100
+
+
+def doubts(
+    evaluation: EvaluationReport, graph: Graph, ranges: Sequence[tuple[float, float]]
+) -> list[str]:
+    """What makes the figures doubtful though nothing is wrong with the conversion.
+
+    Calibration and test data that are both on another scale than the training data (0..255 for a
+    model trained on 0..1) agree with each other: only a float model that guesses gives it away.
+    """
+    classes = graph.output_tensors[0].elements
+    value = evaluation.float_value
+    if evaluation.metric != "accuracy" or value is None or value > _GUESSING / max(classes, 2):
+        return []
+    spans = ", ".join(f"{low:g} to {high:g}" for low, high in ranges)
+    return [
+        f"the float model itself is right on only {value:.1%} of the test samples, whose values "
+        f"span {spans}: scale them as for training, and number the classes likewise"
+    ]
 
 
 def gate_error(evaluation: EvaluationReport) -> TidepoolError | None:
