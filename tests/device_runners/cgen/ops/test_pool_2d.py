@@ -1,3 +1,5 @@
+"""AVERAGE_POOL_2D and MAX_POOL_2D."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -15,7 +17,13 @@ from device_runners.cgen import check
 RNG = np.random.default_rng(6)
 
 
+@pytest.fixture(params=["AVERAGE_POOL_2D", "MAX_POOL_2D"])
+def opcode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def pool(
+    opcode: str,
     window: tuple[int, int],
     output: tuple[int, int],
     *,
@@ -30,7 +38,7 @@ def pool(
     x = b.input((2, 6, 7, 3), scale, zero_point)
     options = Pool2DOptions(padding, stride[1], stride[0], window[1], window[0], activation)
     y = b.op(
-        "AVERAGE_POOL_2D",
+        opcode,
         [x],
         options,
         shape=(2, *output, 3),
@@ -66,24 +74,29 @@ def assert_equal(graph: Graph, folder: Path) -> None:
 )
 def test_windows(
     tmp_path: Path,
+    opcode: str,
     window: tuple[int, int],
     output: tuple[int, int],
     padding: Padding,
     stride: tuple[int, int],
 ) -> None:
-    assert_equal(pool(window, output, padding=padding, stride=stride), tmp_path)
+    assert_equal(pool(opcode, window, output, padding=padding, stride=stride), tmp_path)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])
-def test_fused_activations(tmp_path: Path, activation: Activation, zero_point: int) -> None:
-    assert_equal(pool((2, 2), (5, 6), activation=activation, zero_point=zero_point), tmp_path)
+def test_fused_activations(
+    tmp_path: Path, opcode: str, activation: Activation, zero_point: int
+) -> None:
+    assert_equal(
+        pool(opcode, (2, 2), (5, 6), activation=activation, zero_point=zero_point), tmp_path
+    )
 
 
-def test_another_output_scale_is_refused() -> None:
-    (finding,) = check(pool((2, 2), (5, 6), output_scale=0.06)).blocking
+def test_another_output_scale_is_refused(opcode: str) -> None:
+    (finding,) = check(pool(opcode, (2, 2), (5, 6), output_scale=0.06)).blocking
     assert "needs input and output in one quantization" in finding.message
 
 
-def test_a_window_that_does_not_fit_is_refused() -> None:
-    assert "output shape" in check(pool((7, 7), (1, 1))).blocking[0].message
+def test_a_window_that_does_not_fit_is_refused(opcode: str) -> None:
+    assert "output shape" in check(pool(opcode, (7, 7), (1, 1))).blocking[0].message
