@@ -11,7 +11,6 @@ from converters.tflite.builder import GraphBuilder
 from converters.tflite.graph import Graph
 from device_runners.cgen import check
 
-
 VERSIONS = {"QUANTIZE": 1, "RELU": 2, "RELU6": 2}
 
 
