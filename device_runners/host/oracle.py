@@ -14,11 +14,15 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from converters.errors import TidepoolError
 from converters.tflite.graph import Array
+from converters.tflite.int4 import has_int4_weights, with_int8_weights
+from converters.tflite.reader import read_graph
+from converters.tflite.writer import write_graph
 
 _FIRST_FLOAT_REFERENCE = (1, 3)
 
@@ -39,14 +43,19 @@ class Oracle:
 
         require_integer_reference()
         content = model.read_bytes() if isinstance(model, Path) else model
-        try:
-            self._interpreter = Interpreter(
+
+        def interpreter(content: bytes) -> Any:
+            made = Interpreter(
                 model_content=content,
                 experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
                 experimental_preserve_all_tensors=all_tensors,
                 num_threads=1,
             )
-            self._interpreter.allocate_tensors()
+            made.allocate_tensors()
+            return made
+
+        try:
+            self._interpreter = interpreter(_without_int4(content))
         except (RuntimeError, ValueError) as error:
             raise TidepoolError(
                 f"the reference interpreter (LiteRT, BUILTIN_REF) refuses the model: {error}",
@@ -76,6 +85,12 @@ class Oracle:
             raise ValueError("the oracle was made without all_tensors")
         value: Array = self._interpreter.get_tensor(index)
         return value
+
+
+def _without_int4(content: bytes) -> bytes:
+    """The reference kernels lack 4-bit depthwise convolutions: weights of a byte do as well."""
+    graph = read_graph(content)
+    return write_graph(with_int8_weights(graph)) if has_int4_weights(graph) else content
 
 
 @cache

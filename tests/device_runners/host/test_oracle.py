@@ -66,5 +66,10 @@ def test_keeping_tensors_changes_no_result(mlperf_tiny_model: Path) -> None:
 
 
 def test_refused_model_is_one_clear_error() -> None:
-    with pytest.raises(TidepoolError, match="refuses the model"):
+    with pytest.raises(TidepoolError, match="corrupt"):
         Oracle(b"\x1c\x00\x00\x00TFL3" + bytes(64))
+    b = GraphBuilder("odd")
+    x = b.input((1, 4), scale=0.5, zero_point=0)
+    b.output(b.op("SIN", [x], None, shape=(1, 4), scale=0.5, zero_point=0))
+    with pytest.raises(TidepoolError, match="refuses the model"):
+        Oracle(write_graph(b.graph()))
