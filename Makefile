@@ -6,6 +6,7 @@ DATASET ?=
 CONFIG ?=
 SAMPLES ?=
 RUNTIME ?=
+QAT ?=
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,26 +15,28 @@ READY := $(VENV)/.ready
 
 # What the targets hand to the command: only what was given.
 options = $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATASET),--dataset "$(DATASET)")
+qat_options = $(if $(QAT),--qat "$(QAT)")
 mcu_options = $(if $(CORE),--core "$(CORE)") $(if $(SAMPLES),--samples "$(SAMPLES)") \
 	$(if $(RUNTIME),--runtime "$(RUNTIME)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup mcu edge-tpu emulate check convert doctor bench test test-quick lint format docs clean
+.PHONY: help setup mcu edge-tpu emulate check convert doctor bench bench-qat applications test \
+	test-quick lint format docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  MODEL=file or folder   (default: $(MODEL))     DATASET=...   CONFIG=tidepool.toml"
-	@echo "  CORE=cortex-m3|m4|m7|m33|m55   SAMPLES=n   RUNTIME=aot|tflm   ARGS='any other option'"
+	@echo "  CORE=cortex-m3|m4|m7|m33|m55   SAMPLES=n   RUNTIME=aot|tflm   QAT=on|auto   ARGS='any other option'"
 
 mcu: $(READY) ## deploy MODEL to a Cortex-M CORE and prove it on the emulator
-	@$(TIDEPOOL) deploy "$(MODEL)" --target mcu $(options) $(mcu_options) $(ARGS)
+	@$(TIDEPOOL) deploy "$(MODEL)" --target mcu $(options) $(qat_options) $(mcu_options) $(ARGS)
 
 edge-tpu: $(READY) ## deploy MODEL to the Coral Edge TPU
-	@$(TIDEPOOL) deploy "$(MODEL)" --target edge-tpu $(options) $(ARGS)
+	@$(TIDEPOOL) deploy "$(MODEL)" --target edge-tpu $(options) $(qat_options) $(ARGS)
 
 convert: $(READY) ## convert MODEL to full-integer TFLite and verify it
-	@$(TIDEPOOL) convert "$(MODEL)" $(options) $(ARGS)
+	@$(TIDEPOOL) convert "$(MODEL)" $(options) $(qat_options) $(ARGS)
 
 check: $(READY) ## say what would stand in MODEL's way, without building
 	@$(TIDEPOOL) check "$(MODEL)" $(ARGS)
@@ -46,6 +49,12 @@ doctor: $(READY) ## say what is installed, what is missing, and how to get it
 
 bench: $(READY) ## measure the MLPerf Tiny models on every core against TFLM
 	@$(BIN)/python benchmarks/mcu.py $(ARGS)
+
+bench-qat: $(READY) ## compare quantization-aware training with conversion alone and with tfmot
+	@$(BIN)/python benchmarks/qat.py $(ARGS)
+
+applications: $(READY) ## take every keras.applications model through it (docs/applications.md)
+	@$(BIN)/python benchmarks/applications.py $(ARGS)
 
 test: lint ## lint, then all tests (make test-quick: without the slow ones)
 	@$(BIN)/pytest -n auto $(ARGS)

@@ -11,7 +11,7 @@ import typer
 
 from converters.errors import ExitCode, TidepoolError
 from device_runners.cortex_m.firmware import RuntimeKind
-from pipeline.settings import Settings, Target, load_settings
+from pipeline.settings import QatMode, Settings, Target, load_settings
 from pipeline.source import Source, resolve
 
 app = typer.Typer(
@@ -88,6 +88,23 @@ CalibrationSamples = Annotated[
     int | None,
     typer.Option("--calibration-samples", metavar="N", help="At most N samples calibrate."),
 ]
+Qat = Annotated[
+    QatMode | None,
+    typer.Option(
+        "--qat",
+        help="Quantization-aware training: on (also a bare --qat); auto: only if conversion "
+        "without training fails the gate.",
+    ),
+]
+QatEpochs = Annotated[
+    int | None, typer.Option("--qat-epochs", metavar="N", help="Epochs of that training.")
+]
+QatDistill = Annotated[
+    float | None,
+    typer.Option(
+        "--qat-distill", metavar="WEIGHT", help="Let the float model teach: its share of the loss."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The report as JSON on standard output.")]
 
 
@@ -103,6 +120,9 @@ def deploy(
     debug_tensors: DebugTensors = False,
     max_drop: MaxDrop = None,
     calibration_samples: CalibrationSamples = None,
+    qat: Qat = None,
+    qat_epochs: QatEpochs = None,
+    qat_distill: QatDistill = None,
     trust: Trust = None,
     build_directory: BuildDirectory = None,
     json: Json = False,
@@ -124,6 +144,9 @@ def deploy(
             "mcu.runtime": runtime,
             "gate.max_drop": max_drop,
             "conversion.calibration_samples": calibration_samples,
+            "qat.mode": qat,
+            "qat.epochs": qat_epochs,
+            "qat.distill": qat_distill,
             "model.trust": trust,
             "build_directory": build_directory,
         },
@@ -141,6 +164,9 @@ def convert(
     config: Config = None,
     max_drop: MaxDrop = None,
     calibration_samples: CalibrationSamples = None,
+    qat: Qat = None,
+    qat_epochs: QatEpochs = None,
+    qat_distill: QatDistill = None,
     trust: Trust = None,
     build_directory: BuildDirectory = None,
     json: Json = False,
@@ -159,6 +185,9 @@ def convert(
             "dataset.source": dataset,
             "gate.max_drop": max_drop,
             "conversion.calibration_samples": calibration_samples,
+            "qat.mode": qat,
+            "qat.epochs": qat_epochs,
+            "qat.distill": qat_distill,
             "model.trust": trust,
             "build_directory": build_directory,
         },
@@ -272,6 +301,17 @@ def _finish(result: Any, *, json: bool) -> None:
         raise result.error
 
 
+def _with_values(arguments: list[str]) -> list[str]:
+    """Gives a bare ``--qat`` its value: the parser knows no options with an optional one."""
+    modes = set(QatMode)
+    result: list[str] = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        result.append(argument)
+        if argument == "--qat" and following not in modes:
+            result.append(QatMode.ON)
+    return result
+
+
 def main() -> None:
     """The console script's entry point."""
     # TensorFlow's start-up chatter says nothing that a user of this command could act on; and
@@ -280,7 +320,7 @@ def main() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:
-        app()
+        app(_with_values(sys.argv[1:]))
     except TidepoolError as error:
         from pipeline import display
 

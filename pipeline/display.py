@@ -28,6 +28,7 @@ from pipeline.report import (
     EmulationReport,
     EvaluationReport,
     McuReport,
+    QatReport,
     Report,
 )
 
@@ -88,6 +89,8 @@ def show_report(report: Report, directory: str) -> None:
         table.add_row("agreement with Keras", _agreement(agreement))
     if report.evaluation is not None:
         table.add_row(report.evaluation.metric, _evaluation(report.evaluation))
+    if report.qat is not None:
+        table.add_row("quantization-aware training", _training(report.qat))
     if report.mcu is not None:
         _add_mcu(table, report.mcu)
     if report.edge_tpu is not None:
@@ -172,11 +175,21 @@ def _evaluation(evaluation: EvaluationReport) -> str:
     text = f"int8 {evaluation.int8_value:.4f}"
     if evaluation.float_value is not None and evaluation.drop is not None:
         verdict = "[green]passed[/]" if evaluation.passed else "[red]FAILED[/]"
+        change = "lost" if evaluation.drop >= 0 else "gained"
         text = (
-            f"float {evaluation.float_value:.4f}, {text}: lost {evaluation.drop:.2f} {unit} "
-            f"of at most {evaluation.max_drop:g}, {verdict}"
+            f"float {evaluation.float_value:.4f}, {text}: {change} {abs(evaluation.drop):.2f} "
+            f"{unit}, {evaluation.max_drop:g} may be lost, {verdict}"
         )
     return f"{text} ({evaluation.samples} test samples)"
+
+
+def _training(training: QatReport) -> str:
+    text = f"scheme {training.scheme}, {training.epochs} epochs"
+    if training.first_loss is not None and training.last_loss is not None:
+        text += f", loss {training.first_loss:.4f} to {training.last_loss:.4f}"
+    if training.post_training is not None:
+        text += f"; without it int8 {training.post_training.int8_value:.4f}"
+    return text
 
 
 def _exact(bit_exact: bool) -> str:

@@ -68,6 +68,32 @@ class EvaluationReport(_Part):
     passed: bool
 
 
+class QatReport(_Part):
+    """Quantization-aware training.
+
+    Attributes:
+        scheme: The grids that it trained for.
+        epochs: How many it ran; fewer than asked for when it stopped early.
+        epochs_resumed: How many of them an earlier run had done, which was interrupted.
+        first_loss: Training loss of the first epoch of this run (after a resume: of the rest).
+        last_loss: Training loss of its last epoch.
+        distillation: Weight of the float model's teaching.
+        model_file: The trained quantized model.
+        logs: Folder of the TensorBoard logs.
+        post_training: What conversion without training reached, in the mode ``auto``.
+    """
+
+    scheme: str
+    epochs: int
+    epochs_resumed: int
+    first_loss: float | None
+    last_loss: float | None
+    distillation: float
+    model_file: str
+    logs: str
+    post_training: EvaluationReport | None = None
+
+
 class MismatchReport(_Part):
     """The first tensor in which the device differs from the reference."""
 
@@ -193,6 +219,7 @@ class Report(_Part):
     warnings: list[str] = []
     agreement: list[AgreementReport] = []
     evaluation: EvaluationReport | None = None
+    qat: QatReport | None = None
     mcu: McuReport | None = None
     edge_tpu: EdgeTpuReport | None = None
 

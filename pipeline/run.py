@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pipeline.dataset import (
     DatasetKind,
     InputSpec,
     Sample,
+    Split,
     SplitName,
     check_dataset,
     graph_inputs,
@@ -33,11 +35,14 @@ from pipeline.fixed_input import fixed_samples
 from pipeline.listener import Listener
 from pipeline.manifest import write_manifest
 from pipeline.report import EdgeTpuReport, McuReport, ModelReport, Report
-from pipeline.settings import Settings, Target
+from pipeline.settings import ConversionSettings, QatMode, Settings, Target
 from pipeline.source import Source, model_file
 from pipeline.stages import evaluate as evaluation
 from pipeline.stages import mcu
+from pipeline.stages.convert import Converted, convert_trained
 from pipeline.stages.convert import convert as convert_stage
+
+ConvertStage = Callable[[Any, Split, ConversionSettings, Listener], Converted]
 
 _FIXED_SAMPLES = 4
 """Samples that a model without data runs on."""
@@ -177,13 +182,35 @@ class _Run:
                 f"dataset {self.settings.dataset.source} has no calibration samples",
                 hint="define calibration() in the recipe, or x_calibration in the .npz",
             )
-        converted = convert_stage(
-            loaded.model, dataset.calibration, self.settings.conversion, self.listener
-        )
-        self.report.agreement = converted.agreement
-        model = self._accept(converted.content, converted.graph)
+        mode = self.settings.qat.mode
+        if mode is QatMode.ON:
+            return self._train(loaded.model, dataset, dataset.calibration)
+        model = self._convert(convert_stage, loaded.model, dataset.calibration)
         self._evaluate(loaded.model, model)
+        if mode is QatMode.AUTO and self.error is not None:
+            self.listener.note(f"{self.error.message}: training on the quantized grid")
+            return self._train(loaded.model, dataset, dataset.calibration)
         return model
+
+    def _train(self, keras_model: Any, dataset: Dataset, calibration: Split) -> Int8Model:
+        """Quantization-aware training, and the conversion of what it made."""
+        # TensorFlow and Keras: only a run that trains imports them.
+        from pipeline.stages import qat
+
+        trained = qat.train(
+            keras_model, dataset, self.settings.qat, self.directory / "qat", self.listener
+        )
+        # In the mode auto: what conversion without training reached.
+        trained.report.post_training = self.report.evaluation
+        self.report.qat = trained.report
+        model = self._convert(convert_trained, trained.model, calibration)
+        self._evaluate(keras_model, model)
+        return model
+
+    def _convert(self, how: ConvertStage, keras_model: Any, calibration: Split) -> Int8Model:
+        converted = how(keras_model, calibration, self.settings.conversion, self.listener)
+        self.report.agreement = converted.agreement
+        return self._accept(converted.content, converted.graph)
 
     def reuse(self) -> Int8Model:
         """The int8 model that is there already: MODEL itself, or what an earlier run made of it."""

@@ -7,7 +7,7 @@ import os
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -72,6 +72,39 @@ class GateSettings(_Section):
     )
 
 
+class QatMode(StrEnum):
+    """When the model is trained on the quantized grid."""
+
+    OFF = "off"
+    ON = "on"
+    AUTO = "auto"
+
+
+class QatSettings(_Section):
+    """``[qat]``: quantization-aware training."""
+
+    mode: QatMode = Field(
+        QatMode.OFF, description="off; on; auto: only if post-training conversion fails the gate"
+    )
+    scheme: str = Field(
+        "int8", description="int8, or edge_tpu: dense weights with one scale for the layer"
+    )
+    epochs: int = Field(10, ge=1, description="epochs of fine-tuning")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="adam, or sgd with momentum 0.9")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="at the start; it decays to zero along a cosine"
+    )
+    batch_size: int = Field(32, ge=1, description="samples of a step")
+    patience: int | None = Field(
+        None, ge=1, description="stop after so many epochs without a better validation loss"
+    )
+    seed: int = Field(0, ge=0, description="seed of the training")
+    distill: float = Field(
+        0.0, ge=0, le=1, description="weight of the float model's teaching in the loss"
+    )
+    distill_temperature: float = Field(4.0, gt=0, description="temperature of the distillation")
+
+
 class McuSettings(_Section):
     """``[mcu]``: the Cortex-M target."""
 
@@ -97,6 +130,7 @@ class Settings(_Section):
     dataset: DatasetSettings = DatasetSettings()
     conversion: ConversionSettings = ConversionSettings()
     gate: GateSettings = GateSettings()
+    qat: QatSettings = QatSettings()
     mcu: McuSettings = McuSettings()
     edge_tpu: EdgeTpuSettings = EdgeTpuSettings()
 

@@ -30,6 +30,8 @@ class ChildJob:
         shapes: For each input its shape, batch of 1 included.
         per_channel_dense: Whether Dense weights get a scale for each output.
         result: File to write.
+        calibrate: Whether the ranges come from samples on standard input; otherwise the graph
+            holds them, as fake-quantization ops.
     """
 
     frozen_graph: str
@@ -38,6 +40,7 @@ class ChildJob:
     shapes: tuple[tuple[int, ...], ...]
     per_channel_dense: bool
     result: str
+    calibrate: bool = True
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -81,8 +84,10 @@ def main() -> None:
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([_import_graph(job)])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: read_samples(sys.stdin.buffer, job.shapes)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if job.calibrate:
+        converter.representative_dataset = lambda: read_samples(sys.stdin.buffer, job.shapes)
+        # Without samples the converter takes this for a mistake.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
     # The converter's only switch for it, as of TensorFlow 2.21.

@@ -95,8 +95,33 @@ def convert_int8(
         TidepoolError: The model can't be traced or converted, a sample doesn't fit, or the
             converter crashed or took too long; the message holds its reason.
     """
-    options = options or ConvertOptions()
     frozen = freeze(model)
+    frames = _frames(representative(), frozen, model)
+    return _convert(frozen, options or ConvertOptions(), frames, progress)
+
+
+def convert_trained_ranges(frozen: FrozenGraph, options: ConvertOptions | None = None) -> bytes:
+    """Converts a graph that holds its ranges as fake-quantization ops: no samples are needed.
+
+    Args:
+        frozen: The traced model, with baked weights.
+        options: See ``ConvertOptions``.
+
+    Returns:
+        The content of a TFLite file with int8 inputs and outputs.
+
+    Raises:
+        TidepoolError: The converter refused the graph, crashed or took too long.
+    """
+    return _convert(frozen, options or ConvertOptions(), None, no_progress)
+
+
+def _convert(
+    frozen: FrozenGraph,
+    options: ConvertOptions,
+    frames: Iterable[bytes] | None,
+    progress: Progress,
+) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tidepool-convert-") as folder:
         graph = Path(folder) / "frozen_graph.pb"
         graph.write_bytes(frozen.definition)
@@ -108,11 +133,11 @@ def convert_int8(
             shapes=frozen.shapes,
             per_channel_dense=options.per_channel_dense,
             result=str(result),
+            calibrate=frames is not None,
         )
         command = [sys.executable, "-P", "-m", _CHILD_MODULE, job.to_json()]
         log = Path(folder) / "stderr.txt"
-        frames = _frames(representative(), frozen, model)
-        run_streaming(command, frames, log, options.time_limit, progress)
+        run_streaming(command, frames or (), log, options.time_limit, progress)
         if not result.is_file():
             raise TidepoolError(
                 f"the TFLite converter ended without a result{_tail(log)}",

@@ -43,29 +43,54 @@ def convert(
             the Keras model.
     """
     split = calibration.take(settings.calibration_samples)
-    specs = keras_inputs(model)
-
-    def samples() -> Iterator[list[Array]]:
-        return (real_inputs(sample.inputs, specs) for sample in split)
-
     options = ConvertOptions(
         per_channel_dense=settings.per_channel_dense, time_limit=settings.timeout_seconds
     )
     with listener.stage("converting to full-integer int8") as progress:
         content = convert_int8(
             model,
-            samples,
+            lambda: _inputs(model, split),
             options=options,
             progress=lambda done, _: progress(done, split.length),
         )
-        graph = read_graph(content)
-        check_full_integer(graph)
+    return _verified(model, content, split, listener)
+
+
+def convert_trained(
+    model: Any, calibration: Split, settings: ConversionSettings, listener: Listener
+) -> Converted:
+    """Converts a model of quantization-aware training, whose ranges are the trained ones.
+
+    Args:
+        model: The trained quantized model.
+        calibration: The samples that the two are compared on.
+        settings: Number of samples, time limit.
+        listener: Hears of the progress.
+
+    Raises:
+        TidepoolError: As for ``convert``; or a weight or range in the file isn't the trained one.
+    """
+    from converters.qat import convert_quantized
+
+    with listener.stage("converting to full-integer int8, with the trained ranges"):
+        content = convert_quantized(model, time_limit=settings.timeout_seconds)
+    return _verified(model, content, calibration.take(settings.calibration_samples), listener)
+
+
+def _inputs(model: Any, split: Split) -> Iterator[list[Array]]:
+    specs = keras_inputs(model)
+    return (real_inputs(sample.inputs, specs) for sample in split)
+
+
+def _verified(model: Any, content: bytes, split: Split, listener: Listener) -> Converted:
+    graph = read_graph(content)
+    check_full_integer(graph)
     with listener.stage("comparing with the Keras model") as progress:
         agreements = compare_with_keras(
             model,
             graph,
             Oracle(content).run,
-            samples(),
+            _inputs(model, split),
             progress=lambda done, _: progress(done, split.length),
         )
         check_agreement(agreements)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.digits_recipe import REPOSITORY, digits_recipe
 
 from converters.errors import ExitCode
 from pipeline.listener import Silent
@@ -16,36 +15,6 @@ from pipeline.settings import Target, load_settings
 from pipeline.source import resolve
 
 pytestmark = pytest.mark.slow
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-RECIPE = """
-import runpy
-digits = runpy.run_path({recipe!r})
-
-def calibration():
-    x, y = digits["calibration"]()
-    return x * {calibration}, y
-
-def test():
-    x, y = digits["test"]()
-    return x * {test}, y
-"""
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example, trained for long enough that its batch norms have settled."""
-    out = tmp_path_factory.mktemp("digits") / "digits.keras"
-    script = REPOSITORY / "examples" / "digits" / "train.py"
-    subprocess.run([sys.executable, script, "--out", out, "--epochs", "25"], check=True)
-    return out
-
-
-def recipe(tmp_path: Path, *, calibration: float = 1, test: float = 1) -> str:
-    path = tmp_path / "data.py"
-    source = str(REPOSITORY / "datasets" / "digits.py")
-    path.write_text(RECIPE.format(recipe=source, calibration=calibration, test=test))
-    return str(path)
 
 
 def test_example_reaches_the_emulator_bit_exact_with_its_accuracy(tmp_path: Path) -> None:
@@ -69,7 +38,7 @@ def test_example_reaches_the_emulator_bit_exact_with_its_accuracy(tmp_path: Path
 def test_model_that_loses_too_much_stops_at_the_gate(digits: Path, tmp_path: Path) -> None:
     """Calibrated on a hundredth of the range, nearly everything is clipped."""
     overrides = {
-        "dataset.source": recipe(tmp_path, calibration=0.01),
+        "dataset.source": digits_recipe(tmp_path, calibration=0.01),
         "build_directory": tmp_path / "build",
     }
     result = deploy(resolve(digits), Target.MCU, load_settings(None, overrides), Silent())
@@ -82,7 +51,7 @@ def test_model_that_loses_too_much_stops_at_the_gate(digits: Path, tmp_path: Pat
 
 def test_larger_drop_can_be_allowed(digits: Path, tmp_path: Path) -> None:
     overrides = {
-        "dataset.source": recipe(tmp_path, calibration=0.01),
+        "dataset.source": digits_recipe(tmp_path, calibration=0.01),
         "build_directory": tmp_path / "build",
         "gate.max_drop": 100.0,
     }
@@ -93,7 +62,7 @@ def test_data_that_is_all_on_another_scale_than_in_training_raises_a_doubt(
     digits: Path, tmp_path: Path
 ) -> None:
     overrides = {
-        "dataset.source": recipe(tmp_path, calibration=-255, test=-255),
+        "dataset.source": digits_recipe(tmp_path, calibration=-255, test=-255),
         "build_directory": tmp_path / "build",
     }
     result = convert(resolve(digits), load_settings(None, overrides), Silent())
