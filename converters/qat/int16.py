@@ -42,6 +42,12 @@ def widen(graph: Graph) -> Graph:
                 f"(output '{graph.outputs_of(operator)[0].name}') has no 16-bit kernel in TFLite",
                 hint="use the scheme int8, or another layer in its place",
             )
+    for tensor in graph.tensors:
+        if tensor.type is TensorType.INT4:
+            raise TidepoolError(
+                f"weights '{tensor.name}' have 4 bits, but the activations 16",
+                hint="TFLite's 16-bit kernels take weights of 8 bits",
+            )
     weights = {
         operator.inputs[_WEIGHTS[operator.opcode]]
         for operator in graph.operators

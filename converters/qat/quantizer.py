@@ -62,10 +62,15 @@ class Quantizer(ABC):
         """Makes the variables in ``layer`` and returns them by name."""
 
     @abstractmethod
-    def __call__(
-        self, inputs: Any, training: Any, weights: Weights, source: int = 0, observe: bool = True
-    ) -> Any:
-        """Rounds ``inputs``; in training it also takes note of their range if ``observe``."""
+    def __call__(self, inputs: Any, training: Any, weights: Weights, source: int = 0) -> Any:
+        """Rounds ``inputs``; in training it also takes note of their range.
+
+        Args:
+            inputs: float32, of any shape.
+            training: Whether this is a step of training.
+            weights: What ``build`` returned.
+            source: Which of the tensors that share the range this is.
+        """
 
     @abstractmethod
     def limits(self, weights: Weights, values: Any = None) -> tuple[Any, Any]:

@@ -47,11 +47,9 @@ class _RangeVariables(Quantizer):
             for key, value in (("min", low), ("max", high))
         }
 
-    def __call__(
-        self, inputs: Any, training: Any, weights: Weights, source: int = 0, observe: bool = True
-    ) -> Any:
+    def __call__(self, inputs: Any, training: Any, weights: Weights, source: int = 0) -> Any:
         """See ``Quantizer``."""
-        if training and observe and weights:
+        if training and weights:
             self._take_note(inputs, weights, source)
         return self._round(inputs, *self.limits(weights, inputs))
 
@@ -173,17 +171,15 @@ class MovingAverageQuantizer(_RangeVariables):
             )
         return weights
 
-    def __call__(
-        self, inputs: Any, training: Any, weights: Weights, source: int = 0, observe: bool = True
-    ) -> Any:
+    def __call__(self, inputs: Any, training: Any, weights: Weights, source: int = 0) -> Any:
         """See ``Quantizer``."""
-        rounded = super().__call__(inputs, training, weights, source, observe)
+        rounded = super().__call__(inputs, training, weights, source)
         if not self.delay:
             return rounded
         import tensorflow as tf
 
         steps = weights["steps"]
-        if training and observe and source == 0:
+        if training and source == 0:
             steps.assign(tf.minimum(steps.value + 1, self.delay + 1))
         return tf.where(steps.value > self.delay, rounded, inputs)
 
@@ -262,9 +258,7 @@ class LearnedRangeQuantizer(Quantizer):
         limit = np.abs(values).max(axes)
         weights["max"].assign(np.maximum(np.minimum(step * greatest, limit), SMALLEST_RANGE))
 
-    def __call__(
-        self, inputs: Any, training: Any, weights: Weights, source: int = 0, observe: bool = True
-    ) -> Any:
+    def __call__(self, inputs: Any, training: Any, weights: Weights, source: int = 0) -> Any:
         """See ``Quantizer``."""
         import tensorflow as tf
 
@@ -326,9 +320,7 @@ class FixedRangeQuantizer(Quantizer):
         """No variables."""
         return {}
 
-    def __call__(
-        self, inputs: Any, training: Any, weights: Weights, source: int = 0, observe: bool = True
-    ) -> Any:
+    def __call__(self, inputs: Any, training: Any, weights: Weights, source: int = 0) -> Any:
         """See ``Quantizer``."""
         return self._round(inputs, *self.limits(weights))
 

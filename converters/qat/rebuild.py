@@ -24,6 +24,7 @@ def quantize_network(network: Network) -> Any:
     Raises:
         TidepoolError: An annotated operation can't be quantized.
     """
+    names = {value: value.name for value in network.output_values}
     for rewrite in REWRITES:
         rewrite(network)
     for node in network.nodes:
@@ -31,17 +32,24 @@ def quantize_network(network: Network) -> Any:
             # A rewrite may have given a value to another node; ranges are named after it.
             value.name = node.name
     check_supported(network)
-    maker = _Maker(plan_ranges(network))
+    maker = _Maker(plan_ranges(network), names)
     model = build_model(network, maker)
     maker.copy_weights()
     return model
 
 
 class _Maker:
-    """Makes the new layers, one for each layer of the original, and calls them."""
+    """Makes the new layers, one for each layer of the original, and calls them.
 
-    def __init__(self, roundings: dict[Value, list[Rounding]]) -> None:
+    Args:
+        roundings: What is rounded, and how.
+        names: Of the model's outputs. What computes them keeps these names, so that losses and
+            metrics by the name of an output find it.
+    """
+
+    def __init__(self, roundings: dict[Value, list[Rounding]], names: dict[Value, str]) -> None:
         self._roundings = roundings
+        self._names = names
         self._layers: dict[int, Any] = {}
         self._ranges: dict[Group, QuantizeActivation] = {}
         self._copies: list[tuple[Any, Any]] = []
@@ -72,8 +80,10 @@ class _Maker:
                 tensor = QuantizeAffine(same)(tensor)
             group = rounding.group
             if group not in self._ranges:
+                last = rounding is self._roundings[value][-1]
+                name = self._names.get(value) if last else None
                 self._ranges[group] = QuantizeActivation(
-                    group.quantizer(), len(group.sources), name=f"{group.name}_range"
+                    group.quantizer(), len(group.sources), name=name or f"{group.name}_range"
                 )
             tensor = self._ranges[group](tensor, source=rounding.source)
         return tensor
@@ -81,7 +91,10 @@ class _Maker:
     def _make(self, node: Node) -> Any:
         role = role_of(node)
         config = node.operation.get_config()
-        config["name"] = node.name
+        wrapped = role is None or role.kind in (Kind.KERNEL, Kind.AFFINE)
+        rounded_output = node.output in self._names and node.output in self._roundings
+        # Its name goes to what rounds it; a wrapper has one of its own.
+        config["name"] = f"{node.name}_unrounded" if rounded_output and not wrapped else node.name
         if node.linear:
             config["activation"] = "linear"
         if role is not None and role.kind is Kind.FIXED and node.kind == "ReLU":

@@ -5,8 +5,9 @@ edge_tpu     the same with per-tensor Dense weights, as the Edge TPU compiler ne
 int8_int16   int8 weights, 16-bit symmetric activations
 int4         weights of 4 bits, packed in the file; activations of 8
 
-With ``int4`` depthwise and transposed kernels keep 8 bits: not every runtime unpacks them, and
-depthwise kernels are small and the first to suffer.
+With ``int4`` Dense has one scale: TFLM refuses a FULLY_CONNECTED of 4 bits with several. Depthwise
+and transposed kernels keep 8 bits: not every runtime unpacks them, and depthwise kernels are small
+and the first to suffer.
 """
 
 from __future__ import annotations
@@ -47,6 +48,19 @@ class Scheme:
     per_channel_dense: bool = True
     decay: float = 0.999
     delay: int = 0
+
+    def __post_init__(self) -> None:
+        if self.activation_bits not in (8, 16) or not 2 <= self.weight_bits <= 8:
+            raise TidepoolError(
+                f"scheme '{self.name}' has {self.weight_bits}-bit weights and "
+                f"{self.activation_bits}-bit activations",
+                hint="weights have 2 to 8 bits (4 are packed in the file), activations 8 or 16",
+            )
+        if self.activation_bits == 16 and self.weight_bits != 8:
+            raise TidepoolError(
+                f"scheme '{self.name}' has 16-bit activations with {self.weight_bits}-bit weights",
+                hint="TFLite's 16-bit kernels take weights of 8 bits",
+            )
 
     def weights(self, kind: str) -> Quantizer:
         """The quantizer of a kernel: ``+-max|w|``, without the least integer.
@@ -90,7 +104,7 @@ SCHEMES = {
         Scheme("int8"),
         Scheme("edge_tpu", per_channel_dense=False),
         Scheme("int8_int16", activation_bits=16),
-        Scheme("int4", weight_bits=4),
+        Scheme("int4", weight_bits=4, per_channel_dense=False),
     )
 }
 

@@ -19,6 +19,7 @@ from converters.qat import (
     QuantizeAffine,
     QuantizeConfig,
     QuantizeWrapper,
+    Scheme,
     SchemeQuantizeConfig,
     convert_quantized,
     quantize_annotate_layer,
@@ -346,6 +347,19 @@ def test_every_kind_of_quantized_layer_survives_saving(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_outputs_keep_their_names() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = L.Conv2D(4, 1, name="trunk")(inputs)
+    first = L.Dense(2, activation="softmax", name="first")(L.Flatten()(x))
+    added = L.Add(name="second")([x, L.BatchNormalization(name="third")(x)])
+    model = keras.Model(inputs, [first, added, L.Flatten(name="fourth")(x)])
+    quantized = quantize_model(model)
+    assert quantized.output_names == ["first", "second", "fourth"]
+    quantized.compile("sgd", {"first": "mse", "second": "mse", "fourth": "mse"})
+    targets = [np.zeros(output.shape, np.float32) for output in quantized(IMAGES)]
+    quantized.fit(IMAGES, targets, verbose=0)
+
+
 def test_relus_of_one_tensor_become_one() -> None:
     inputs = keras.Input((8, 8, 3))
     x = L.Conv2D(4, 3)(inputs)
@@ -378,7 +392,7 @@ def test_different_grids_for_one_scale_are_refused() -> None:
 
 def test_inputs_of_integers_are_refused_by_name() -> None:
     inputs = keras.Input((8, 8, 3), name="pixels", dtype="uint8")
-    with pytest.raises(TidepoolError, match="'pixels'.*uint8"):
+    with pytest.raises(TidepoolError, match=r"'pixels'.*uint8"):
         quantize_model(keras.Model(inputs, L.Rescaling(1 / 255)(inputs)))
 
 
@@ -399,8 +413,17 @@ def test_what_is_left_in_float_is_refused_at_conversion() -> None:
     inputs = keras.Input((8, 8, 3))
     x = quantize_annotate_layer(L.Conv2D(4, 3))(inputs)
     model = keras.Model(inputs, L.Dense(4, activation="softmax")(L.Flatten()(x)))
-    with pytest.raises(TidepoolError, match="float|DEQUANTIZE"):
+    with pytest.raises(TidepoolError, match=r"float|DEQUANTIZE"):
         convert_quantized(trained(quantize_apply(model)))
+
+
+@pytest.mark.parametrize(
+    "widths",
+    [{"weight_bits": 9}, {"activation_bits": 4}, {"activation_bits": 16, "weight_bits": 4}],
+)
+def test_schemes_without_kernels_are_refused(widths: dict[str, int]) -> None:
+    with pytest.raises(TidepoolError, match="scheme 'mine'"):
+        Scheme("mine", **widths)
 
 
 @pytest.mark.slow

@@ -194,8 +194,6 @@ CASES: dict[str, Callable[[], Any]] = {
     "ops concatenate": image(lambda x: ops.concatenate([x, ops.sigmoid(x)], axis=-1)),
 }
 
-QUICK = {"several inputs and outputs"}
-
 
 def samples_of(model: Any) -> list[np.ndarray]:
     generator = np.random.default_rng(7)
@@ -250,10 +248,8 @@ def rounding_ops(graph: Graph) -> int:
     return sum(operator.opcode not in MOVES for operator in graph.operators)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_layer_trains_and_converts_to_the_same_integers(name: str) -> None:
     graph, worst = check_case(CASES[name])
     assert worst <= max(1, rounding_ops(graph))
