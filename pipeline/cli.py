@@ -205,19 +205,51 @@ def check(
 ) -> None:
     """Say what would stand in the way of building a full-integer model for a target.
 
-    MODEL is a .tflite, or a model that was converted before. Builds nothing; exit code 1 when
-    something blocks.
+    MODEL is a .tflite, or a model that was converted before. Builds nothing. For the Edge TPU it
+    predicts operator by operator what the compiler will map, the parameter memory and the latency.
+    Exit code 1 when something blocks: an op without a kernel, or a file that the compiler refuses.
     """
     from pipeline import display, run
 
     source = resolve(model)
     settings = _settings(source, config, {"build_directory": build_directory})
-    findings = run.check(source, target, settings)
-    if json:
-        display.show_json(run.findings_json(findings))
+    if target is Target.EDGE_TPU:
+        prediction = run.predict_edge_tpu(source, settings)
+        blocked = bool(prediction.refused) or prediction.mapped_ops == 0
+        if json:
+            display.show_json(prediction.to_json())
+        else:
+            display.show_preflight(f"{source.name} for the Edge TPU", prediction)
     else:
-        display.show_findings(f"{source.name} for {target.value}", findings)
-    raise typer.Exit(ExitCode.ERROR if findings.blocking else ExitCode.OK)
+        findings = run.check_mcu(source, settings)
+        blocked = bool(findings.blocking)
+        if json:
+            display.show_json(run.findings_json(findings))
+        else:
+            display.show_findings(f"{source.name} for {target.value}", findings)
+    raise typer.Exit(ExitCode.ERROR if blocked else ExitCode.OK)
+
+
+@app.command()
+def inspect(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="An _edgetpu.tflite: the compiler's output.")
+    ],
+    json: Json = False,
+) -> None:
+    """Show what a model compiled for the Edge TPU holds.
+
+    Executables, cached and streamed bytes, scratch, the runtime version that it needs, its caching
+    token, layers, and which operators stayed on the CPU.
+    """
+    from device_runners.edge_tpu.package import read_package
+    from pipeline import display
+
+    package = read_package(model)
+    if json:
+        display.show_json(package.to_json())
+    else:
+        display.show_rows(package.name, ("what", "value"), list(package.rows()))
 
 
 @app.command()

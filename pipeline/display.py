@@ -21,6 +21,7 @@ from rich.table import Table
 
 from converters.errors import TidepoolError
 from converters.progress import Progress
+from device_runners.edge_tpu.preflight import Preflight
 from device_runners.runner import Findings
 from pipeline.report import (
     AgreementReport,
@@ -118,6 +119,12 @@ def _add_mcu(table: Table, mcu: McuReport) -> None:
 
 
 def _add_edge_tpu(table: Table, report: EdgeTpuReport) -> None:
+    prediction = report.preflight
+    table.add_row(
+        "predicted to map",
+        f"{prediction['mapped_ops']} of {prediction['total_ops']} operators, "
+        f"{prediction['predicted_parameter_bytes']:,} bytes of parameters",
+    )
     if not report.compiled:
         table.add_row("Edge TPU", "[yellow]not compiled[/]")
         return
@@ -125,6 +132,9 @@ def _add_edge_tpu(table: Table, report: EdgeTpuReport) -> None:
     table.add_row("compiler", f"version {figures['compiler_version']}")
     table.add_row("on the Edge TPU", f"{figures['tpu_operations']} operators")
     table.add_row("on the CPU", f"{figures['cpu_operations']} operators")
+    if report.mispredicted:
+        named = ", ".join(str(index) for index in report.mispredicted)
+        table.add_row("[yellow]predicted otherwise[/]", f"operators {named}")
 
 
 def _add_emulation(table: Table, emulation: EmulationReport) -> None:
@@ -212,6 +222,48 @@ def show_findings(title: str, findings: Findings) -> None:
             escape(item.message) if item.blocking else f"[dim]{escape(item.message)}[/]",
             escape(item.hint),
         )
+    _result.print(table)
+
+
+def show_preflight(title: str, prediction: Preflight) -> None:
+    """What the Edge TPU compiler will make of a model: the operators, and what it adds up to."""
+    show_rows(
+        title,
+        ("op", "opcode", "output", "predicted status", "what to do"),
+        [
+            (
+                str(op.index),
+                f"{op.op} v{op.version}",
+                escape(op.output.split(";")[0]),
+                f"[green]{op.status}[/]" if op.mapped else f"[yellow]{escape(op.status)}[/]",
+                escape(op.fix),
+            )
+            for op in prediction.ops
+        ],
+    )
+    table = _table("prediction for compiler 16.0")
+    share = prediction.share
+    table.add_row("on the Edge TPU", f"{prediction.mapped_ops} of {prediction.total_ops} operators")
+    if share.macs is not None:
+        table.add_row("", f"{share.macs:.1%} of the multiply-accumulates")
+    for finding in prediction.refused:
+        table.add_row("[red]refused[/]", escape(f"{finding.message}: {finding.hint}"))
+    blocker = prediction.first_blocker
+    if blocker is not None:
+        after = blocker.after_fix
+        table.add_row(
+            "first obstacle",
+            escape(f"operator {blocker.index} {blocker.op}: {blocker.fix}")
+            + f" — strands {len(blocker.stranded)} operators; after the fix {after.ops:.1%} map",
+        )
+    parameters = prediction.parameters
+    table.add_row("parameters", f"{parameters.predicted:,} bytes ({parameters.level})")
+    if prediction.latency is not None:
+        latency = prediction.latency
+        table.add_row("latency", f"{latency.low_ms:.1f} to {latency.high_ms:.1f} ms, estimated")
+        table.add_row("", escape(latency.source))
+    for finding in prediction.warnings:
+        table.add_row("[yellow]warning[/]", escape(f"{finding.message}: {finding.hint}"))
     _result.print(table)
 
 

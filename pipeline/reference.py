@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from converters.files import write_atomic
 from device_runners.cgen.registry import op_modules
+from device_runners.edge_tpu.ops_page import edge_tpu_ops_page
 from pipeline.settings import Settings
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -73,6 +74,7 @@ def aot_ops_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "aot_ops.md": aot_ops_page,
+    "edge_tpu_ops.md": edge_tpu_ops_page,
 }
 """Name of the page in ``docs/`` -> what writes it."""
 

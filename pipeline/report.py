@@ -200,12 +200,16 @@ class EdgeTpuReport(_Part):
 
     Attributes:
         directory: Where its files are.
+        preflight: The prediction, as ``tidepool check --target edge-tpu --json`` prints it.
         compiled: Whether the compiler ran and its result is there.
+        mispredicted: Indices of the operators for which the compiler decided otherwise.
         figures: What was read from the compiled file and the compiler's log.
     """
 
     directory: str
+    preflight: dict[str, Any]
     compiled: bool
+    mispredicted: list[int] = []
     figures: dict[str, Any] = {}
 
 

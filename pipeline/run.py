@@ -15,6 +15,7 @@ from converters.tflite import Graph, read_graph
 from converters.tflite.verify import check_full_integer
 from device_runners import edge_tpu
 from device_runners.cortex_m import RuntimeKind, find_board, tool_statuses
+from device_runners.edge_tpu.preflight import Preflight, preflight
 from device_runners.registry import RUNNERS
 from device_runners.runner import Findings, Int8Model
 from pipeline.comparison import reference_outputs
@@ -110,15 +111,22 @@ def emulate(
     return run.finish()
 
 
-def check(source: Source, target: Target, settings: Settings) -> Findings:
-    """What would stand in the way of building an int8 model for a target.
+def predict_edge_tpu(source: Source, settings: Settings) -> Preflight:
+    """What the Edge TPU compiler will make of an int8 model.
 
     Raises:
         TidepoolError: There is no int8 model, or it is corrupt.
     """
-    graph = read_graph(_int8_file(source, settings))
-    name = settings.mcu.runtime if target is Target.MCU else target
-    return RUNNERS[name].check(graph)
+    return preflight(read_graph(_int8_file(source, settings)))
+
+
+def check_mcu(source: Source, settings: Settings) -> Findings:
+    """What would stand in the way of building an int8 model for a microcontroller.
+
+    Raises:
+        TidepoolError: There is no int8 model, or it is corrupt.
+    """
+    return RUNNERS[settings.mcu.runtime].check(read_graph(_int8_file(source, settings)))
 
 
 def findings_json(findings: Findings) -> str:
@@ -336,8 +344,13 @@ class _Run:
     def build_edge_tpu(self, model: Int8Model) -> None:
         """Calls the Edge TPU's compiler; what can be had without it is kept when it is missing."""
         folder = self.directory / "edge_tpu"
-        self.report.edge_tpu = EdgeTpuReport(directory=str(folder), compiled=False)
         edge_tpu.check(model.graph).raise_if_blocking()
+        prediction = preflight(model.graph)
+        self.report.edge_tpu = EdgeTpuReport(
+            directory=str(folder), preflight=json.loads(prediction.to_json()), compiled=False
+        )
+        for finding in (*prediction.refused, *prediction.warnings):
+            self._warn(f"{finding.message}: {finding.hint}")
         try:
             with self.listener.stage("compiling for the Edge TPU"):
                 artifacts = edge_tpu.build(
@@ -346,8 +359,12 @@ class _Run:
         except TidepoolError as error:
             self.error = error
             return
+        on_cpu = {operator["operator"] for operator in artifacts.figures["cpu_operators"]}
         self.report.edge_tpu.compiled = True
         self.report.edge_tpu.figures = artifacts.figures
+        self.report.edge_tpu.mispredicted = [
+            op.index for op in prediction.ops if op.mapped == (op.index in on_cpu)
+        ]
 
     def finish(self) -> Result:
         """Writes the report and the manifest."""

@@ -70,10 +70,17 @@ def _corrupt(name: str, reason: str) -> TidepoolError:
     )
 
 
+# More numbers and characters than this for each byte of the file are never unpacked: writers share
+# few vectors and names.
+_ELEMENTS_PER_BYTE = 4
+
+
 class _Reader:
     """Walks one flatbuffer. Anything inconsistent raises; ``read_graph`` words the error."""
 
     def __init__(self, data: bytes) -> None:
+        # Vectors may be shared, so a small hostile file can stand for a huge graph.
+        self._budget = _ELEMENTS_PER_BYTE * len(data)
         self._model = schema().Model.GetRootAs(data, 0)
         if self._model.SubgraphsLength() == 0:
             raise TidepoolError("it holds no subgraph")
@@ -93,42 +100,57 @@ class _Reader:
             for i in range(subgraph.OperatorsLength())
         )
         graph = Graph(
-            name=_text(subgraph.Name()),
+            name=self._text(subgraph.Name()),
             tensors=tensors,
             operators=operators,
-            inputs=_indices(subgraph.InputsAsNumpy()),
-            outputs=_indices(subgraph.OutputsAsNumpy()),
+            inputs=self._numbers(subgraph.InputsAsNumpy()),
+            outputs=self._numbers(subgraph.OutputsAsNumpy()),
             subgraphs=self._model.SubgraphsLength(),
-            description=_text(self._model.Description()),
+            description=self._text(self._model.Description()),
             operator_codes=codes,
         )
         _check_consistency(graph)
         return graph
 
-    @staticmethod
-    def _operator_code(code: Any) -> OperatorCode:
+    def _operator_code(self, code: Any) -> OperatorCode:
         # Codes above 127 are only in the newer field; old files have only the deprecated one.
         value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         names = enum_names("BuiltinOperator")
         opcode = names.get(value, f"BUILTIN_{value}")
-        return OperatorCode(opcode, code.Version(), _text(code.CustomCode()))
+        return OperatorCode(opcode, code.Version(), self._text(code.CustomCode()))
 
     def _tensor(self, index: int, source: Any) -> Tensor:
-        shape = _indices(source.ShapeAsNumpy())
+        shape = self._numbers(source.ShapeAsNumpy())
         if any(size < 0 for size in shape):
             raise TidepoolError(f"tensor {index} has the shape {list(shape)}")
         type_ = TensorType(enum_names("TensorType")[source.Type()])
         tensor = Tensor(
             index=index,
-            name=_text(source.Name()),
+            name=self._text(source.Name()),
             shape=shape,
             type=type_,
-            quantization=_quantization(index, source.Quantization(), shape),
-            shape_signature=_indices(source.ShapeSignatureAsNumpy()) or shape,
+            quantization=self._quantization(index, source.Quantization(), shape),
+            shape_signature=self._numbers(source.ShapeSignatureAsNumpy()) or shape,
             is_variable=source.IsVariable(),
         )
         data = self._constant(tensor, source)
         return tensor if data is None else _with_data(tensor, data)
+
+    def _quantization(self, index: int, source: Any, shape: tuple[int, ...]) -> Quantization | None:
+        if source is None or source.ScaleLength() == 0:
+            return None
+        scales = self._numbers(source.ScaleAsNumpy())
+        zero_points = self._numbers(source.ZeroPointAsNumpy()) or (0,) * len(scales)
+        axis = source.QuantizedDimension()
+        per_channel = len(scales) > 1
+        if len(zero_points) != len(scales) or (
+            per_channel and not (0 <= axis < len(shape) and shape[axis] == len(scales))
+        ):
+            raise TidepoolError(
+                f"tensor {index} of shape {list(shape)} has {len(scales)} scales and "
+                f"{len(zero_points)} zero points along dimension {axis}"
+            )
+        return Quantization(scales, zero_points, axis)
 
     def _constant(self, tensor: Tensor, source: Any) -> Array | None:
         buffer = self._model.Buffers(self._in_range(source.Buffer(), self._model.BuffersLength()))
@@ -158,11 +180,27 @@ class _Reader:
             opcode=code.opcode,
             version=code.version,
             options=_options(source),
-            inputs=_indices(source.InputsAsNumpy()),
-            outputs=_indices(source.OutputsAsNumpy()),
+            inputs=self._numbers(source.InputsAsNumpy()),
+            outputs=self._numbers(source.OutputsAsNumpy()),
             custom_code=code.custom_code,
             custom_options=b"" if custom is None else custom.tobytes(),
         )
+
+    def _numbers(self, array: Any) -> tuple[Any, ...]:
+        # An absent vector is read as the integer 0.
+        if not isinstance(array, np.ndarray):
+            return ()
+        self._spend(array.size)
+        return tuple(array.tolist())
+
+    def _spend(self, elements: int) -> None:
+        self._budget -= elements
+        if self._budget < 0:
+            raise TidepoolError("it unfolds into far more than its size")
+
+    def _text(self, raw: bytes | None) -> str:
+        self._spend(len(raw or b""))
+        return "" if raw is None else raw.decode("utf-8")
 
     @staticmethod
     def _in_range(index: int, length: int) -> int:
@@ -183,39 +221,9 @@ def _options(source: Any) -> Options | None:
     return options_from_schema(enum_names("BuiltinOptions")[kind], unpacked)
 
 
-def _quantization(index: int, source: Any, shape: tuple[int, ...]) -> Quantization | None:
-    if source is None or source.ScaleLength() == 0:
-        return None
-    scales = tuple(float(scale) for scale in source.ScaleAsNumpy())
-    zero_points = (
-        tuple(int(z) for z in source.ZeroPointAsNumpy()) if source.ZeroPointLength() else ()
-    )
-    if not zero_points:
-        zero_points = (0,) * len(scales)
-    axis = source.QuantizedDimension()
-    per_channel = len(scales) > 1
-    if len(zero_points) != len(scales) or (
-        per_channel and not (0 <= axis < len(shape) and shape[axis] == len(scales))
-    ):
-        raise TidepoolError(
-            f"tensor {index} of shape {list(shape)} has {len(scales)} scales and "
-            f"{len(zero_points)} zero points along dimension {axis}"
-        )
-    return Quantization(scales, zero_points, axis)
-
-
 def _with_data(tensor: Tensor, data: Array) -> Tensor:
     data.flags.writeable = False
     return dataclasses.replace(tensor, data=data)
-
-
-def _indices(array: Any) -> tuple[int, ...]:
-    # An absent vector is read as the integer 0.
-    return tuple(array.tolist()) if isinstance(array, np.ndarray) else ()
-
-
-def _text(raw: bytes | None) -> str:
-    return "" if raw is None else raw.decode("utf-8")
 
 
 def _check_consistency(graph: Graph) -> None:

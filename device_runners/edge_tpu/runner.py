@@ -21,6 +21,7 @@ from device_runners.edge_tpu.compiler import (
 )
 from device_runners.edge_tpu.log import CompileReport
 from device_runners.edge_tpu.mapping import Mapping, read_mapping
+from device_runners.edge_tpu.standalone import RUN_ON_DEVICE
 from device_runners.runner import Artifacts, Finding, Findings, Int8Model
 
 
@@ -37,6 +38,7 @@ def build(model: Int8Model, out: Path, *, time_limit: float = DEFAULT_TIME_LIMIT
 
     Writes ``<name>_int8.tflite`` (the compiler's input), ``<name>_edgetpu.tflite`` and
     ``<name>_edgetpu.log`` (its outputs) and ``<name>_edgetpu_compiler.txt`` (what it printed).
+    ``run_on_device.py`` runs either of the models on a board that has only its own interpreter.
     When compiling fails, what there is by then is written all the same.
 
     Args:
@@ -55,7 +57,10 @@ def build(model: Int8Model, out: Path, *, time_limit: float = DEFAULT_TIME_LIMIT
     """
     graph, name = model.graph, model.name
     check(graph).raise_if_blocking()
-    files: dict[str, bytes | str] = {f"{name}_int8.tflite": model.content}
+    files: dict[str, bytes | str] = {
+        f"{name}_int8.tflite": model.content,
+        RUN_ON_DEVICE.name: RUN_ON_DEVICE.read_bytes(),
+    }
     figures: dict[str, Any] = {}
     error: TidepoolError | None = None
     try:

@@ -208,6 +208,26 @@ def test_missing_toolchain_says_how_to_get_it(tidepool: Run, model: Path, tmp_pa
     assert "arm-none-eabi-gcc" in error and "apt-get install" in error
 
 
+def test_edge_tpu_check_predicts_every_operator(tidepool: Run, model: Path) -> None:
+    result = tidepool("check", model, "--target", "edge-tpu", "--json")
+    assert result.returncode == 0, result.stderr
+    prediction = json.loads(result.stdout)
+    assert [op["op"] for op in prediction["ops"]] == ["FULLY_CONNECTED", "SOFTMAX"]
+    assert prediction["mapped_ops"] == prediction["total_ops"] == 2
+    assert prediction["predicted_parameter_bytes"] > 0
+    table = tidepool("check", model, "--target", "edge-tpu")
+    assert table.returncode == 0 and "2 of 2 operators" in table.stdout
+
+
+def test_inspect_reads_a_compiled_model_and_refuses_another(
+    tidepool: Run, model: Path, edge_tpu_pairs: Path
+) -> None:
+    assert "is not compiled for the Edge TPU" in error_of(tidepool("inspect", model))
+    result = tidepool("inspect", edge_tpu_pairs / "split_concat_edgetpu.tflite", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["edge_tpu_ops"]
+
+
 def test_missing_edge_tpu_compiler_keeps_what_there_is(
     tidepool: Run, model: Path, tmp_path: Path
 ) -> None:
@@ -219,6 +239,7 @@ def test_missing_edge_tpu_compiler_keeps_what_there_is(
     assert (folder / "edge_tpu" / "net_int8.tflite").read_bytes() == model.read_bytes()
     report = json.loads((folder / "report.json").read_text())
     assert report["edge_tpu"]["compiled"] is False
+    assert report["edge_tpu"]["preflight"]["mapped_ops"] == 2
 
 
 def test_tflm_without_its_library_says_how_upstream_builds_it(tidepool: Run, model: Path) -> None:

@@ -134,6 +134,47 @@ def test_constant_of_the_wrong_size_is_refused() -> None:
         read_graph(write_graph(dataclasses.replace(graph, tensors=tensors)))
 
 
+def test_small_file_that_unfolds_into_a_huge_graph_is_refused() -> None:
+    """Every tensor refers to the same long vector: a bomb of numbers."""
+    import flatbuffers
+
+    from converters.tflite.schema import schema
+
+    s = schema()
+    builder = flatbuffers.Builder(1 << 16)
+    shape = builder.CreateNumpyVector(np.ones(2000, np.int32))
+    name = builder.CreateString("t")
+    s.BufferStart(builder)
+    buffer = s.BufferEnd(builder)
+    tensors = []
+    for _ in range(2000):
+        s.TensorStart(builder)
+        s.TensorAddShape(builder, shape)
+        s.TensorAddName(builder, name)
+        tensors.append(s.TensorEnd(builder))
+
+    def vector(offsets: list[int]) -> int:
+        builder.StartVector(4, len(offsets), 4)
+        for offset in reversed(offsets):
+            builder.PrependUOffsetTRelative(offset)
+        return int(builder.EndVector())
+
+    all_tensors = vector(tensors)
+    s.SubGraphStart(builder)
+    s.SubGraphAddTensors(builder, all_tensors)
+    subgraphs = vector([s.SubGraphEnd(builder)])
+    buffers = vector([buffer])
+    s.ModelStart(builder)
+    s.ModelAddVersion(builder, 3)
+    s.ModelAddSubgraphs(builder, subgraphs)
+    s.ModelAddBuffers(builder, buffers)
+    builder.Finish(s.ModelEnd(builder), b"TFL3")
+    content = bytes(builder.Output())
+    assert len(content) < 80_000
+    with pytest.raises(TidepoolError, match="unfolds into far more than its size"):
+        read_graph(content)
+
+
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(data=st.data())
 def test_mutated_files_are_read_or_refused_but_never_crash(data: st.DataObject) -> None:

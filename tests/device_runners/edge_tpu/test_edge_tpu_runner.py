@@ -106,6 +106,7 @@ def test_all_operators_mapped(edge_tpu_pairs: Path, tmp_path: Path, stand_in: St
         "net_edgetpu.tflite",
         "net_edgetpu_compiler.txt",
         "net_int8.tflite",
+        "run_on_device.py",
     )
     assert sorted(file.name for file in out.iterdir()) == list(artifacts.files)
     assert (out / "net_edgetpu.tflite").read_bytes() == compiled.read_bytes()
@@ -146,7 +147,12 @@ def test_nothing_mapped_is_an_error_and_leaves_no_compiled_model(
     assert "1 ARG_MAX: Operation not supported" in error.value.message
     assert error.value.exit_code is ExitCode.ERROR
     names = sorted(file.name for file in out.iterdir())
-    assert names == ["net_edgetpu.log", "net_edgetpu_compiler.txt", "net_int8.tflite"]
+    assert names == [
+        "net_edgetpu.log",
+        "net_edgetpu_compiler.txt",
+        "net_int8.tflite",
+        "run_on_device.py",
+    ]
 
 
 def test_failure_keeps_the_model_and_what_the_compiler_said(
@@ -249,7 +255,7 @@ def test_missing_compiler_has_an_exit_code_of_its_own_and_keeps_the_model(
     assert "Coral's apt repository" in error.value.hint
     assert COMPILER_VARIABLE in error.value.hint
     source = edge_tpu_pairs / f"{WHOLE}.tflite"
-    assert [file.name for file in out.iterdir()] == ["net_int8.tflite"]
+    assert sorted(file.name for file in out.iterdir()) == ["net_int8.tflite", "run_on_device.py"]
     assert (out / "net_int8.tflite").read_bytes() == source.read_bytes()
 
 
