@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from converters.tflite.graph import Tensor
+import numpy as np
+
+from converters.tflite.graph import Activation, Tensor
 from device_runners.cgen import checks
-from device_runners.cgen.operation import ConstantArray, Emission, KernelCall, OpContext
-from device_runners.cgen.requantization import Multiplier
+from device_runners.cgen.operation import (
+    ConstantArray,
+    Emission,
+    KernelCall,
+    OpContext,
+    Operation,
+)
+from device_runners.cgen.requantization import Multiplier, activation_range, quantize_multiplier
 
 MAX_BROADCAST_DIMENSIONS = 6
 """Of the reference, and of ``tidepool_broadcast``."""
@@ -122,3 +130,24 @@ def rescale(context: OpContext, multiplier: Multiplier, low: int, high: int) -> 
         constants=operand_arrays(context, 0),
         in_place=(source.index,),
     )
+
+
+def activation_operation(opcode: str, activation: Activation) -> Operation:
+    """An activation as an operator of its own: a change of scale and a clamp."""
+
+    def multiplier(context: OpContext) -> Multiplier:
+        # input scale / output scale; the reference divides in float32
+        ratio = np.float32(context.input(0).scale) / np.float32(context.output.scale)
+        return quantize_multiplier(float(ratio))
+
+    def check(context: OpContext) -> Iterator[str]:
+        basics = list(checks.int8_activations(context))
+        yield from basics
+        if not basics:
+            yield from check_rescale(context, multiplier(context))
+
+    def emit(context: OpContext) -> Emission:
+        low, high = activation_range(context.output, activation)
+        return rescale(context, multiplier(context), low, high)
+
+    return Operation(opcode, versions=2, inputs=(1, 1), check=check, emit=emit)

@@ -6,23 +6,12 @@ import re
 from dataclasses import dataclass
 
 from converters.errors import TidepoolError
+from device_runners.edge_tpu.versions import NEWER_VERSION_FIXES
 
 _SMALLER = (
     "use a smaller input or fewer channels in the widest layers, or cut the model's head off and "
     "compute it on the host"
 )
-_OTHER_ACTIVATION = "use another activation: ReLU, ReLU6, sigmoid or tanh"
-
-# What to change in the model for an op that TensorFlow writes in a version newer than the
-# compiler's TFLite (of mid-2021).
-_NEWER_OPS = {
-    "TRANSPOSE_CONV": "leave bias and activation out of Conv2DTranspose and apply them after it",
-    "CONV_2D": "replace grouped convolutions by a split, convolutions and a concatenation",
-    "TILE": "replace UpSampling2D by a resize with nearest-neighbor interpolation",
-    "EXP": _OTHER_ACTIVATION,
-    "LOG": _OTHER_ACTIVATION,
-    "GELU": "replace gelu by x * sigmoid(1.702 * x)",
-}
 
 
 @dataclass(frozen=True)
@@ -107,7 +96,7 @@ def explain(output: str) -> TidepoolError | None:
         found = re.search(failure.pattern, output)
         if found:
             groups = found.groupdict()
-            fix = _NEWER_OPS.get(groups.get("op", ""), failure.fix)
+            fix = NEWER_VERSION_FIXES.get(groups.get("op", ""), failure.fix)
             cause = failure.cause.format(**groups)
             line = _line_around(output, found)
             return TidepoolError(f"the Edge TPU compiler failed: {cause} ('{line}')", hint=fix)

@@ -51,7 +51,8 @@ NEWER_VERSION_FIXES: dict[str, str] = {
     "LOG": _ANOTHER_ACTIVATION + " (softplus and mish need LOG)",
     "TILE": "replace UpSampling2D by a resize with nearest-neighbor interpolation",
     "TRANSPOSE_CONV": (
-        "take the fused activation out and write version 3: exact where the output's range lies "
+        "apply bias and activation of Conv2DTranspose in layers of their own, or take the fused "
+        "activation out of the file and write version 3: exact where the output's range lies "
         "inside the clamp"
     ),
 }
