@@ -22,6 +22,8 @@ class ExitCode(IntEnum):
     """Everything up to the Edge TPU compiler is built; the compiler isn't installed."""
     MISMATCH = 5
     """The device (or its emulator) computed something else than the reference."""
+    BUDGET = 6
+    """The model takes more than its budget, or more than the baseline did."""
 
 
 class TidepoolError(Exception):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +15,9 @@ from converters.errors import ExitCode, TidepoolError
 from device_runners.cortex_m.firmware import RuntimeKind
 from pipeline.settings import QatMode, Settings, Target, load_settings
 from pipeline.source import Source, resolve
+
+if TYPE_CHECKING:
+    from pipeline.ci_output import CiOutput
 
 app = typer.Typer(
     name="tidepool",
@@ -23,7 +28,7 @@ app = typer.Typer(
     help="Keras models to the Coral Edge TPU and to Cortex-M, bit-exact and proven on an emulator."
     "\n\nExit codes: 0 success; 1 an error, with its message; 2 a wrong command line; 3 the model "
     "lost too much accuracy; 4 the Edge TPU compiler is missing; 5 the device computed something "
-    "else than the reference.",
+    "else than the reference; 6 the model takes more than its budget.",
 )
 
 Model = Annotated[
@@ -105,6 +110,34 @@ QatDistill = Annotated[
         "--qat-distill", metavar="WEIGHT", help="Let the float model teach: its share of the loss."
     ),
 ]
+MaxArena = Annotated[
+    int | None,
+    typer.Option("--max-arena", metavar="BYTES", help="Budget: largest arena."),
+]
+MaxFlash = Annotated[
+    int | None,
+    typer.Option("--max-flash", metavar="BYTES", help="Budget: code and constants of the model."),
+]
+MaxInstructions = Annotated[
+    int | None,
+    typer.Option("--max-instructions", metavar="N", help="Budget: instructions per inference."),
+]
+Baseline = Annotated[
+    Path | None,
+    typer.Option(
+        "--baseline",
+        metavar="REPORT",
+        help="report.json of an earlier run: nothing may be worse than there.",
+    ),
+]
+Junit = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", help="Write JUnit XML, for a CI server's test view."),
+]
+Summary = Annotated[
+    Path | None,
+    typer.Option("--summary", metavar="FILE", help="Write a summary in Markdown."),
+]
 Json = Annotated[bool, typer.Option("--json", help="The report as JSON on standard output.")]
 
 
@@ -123,6 +156,12 @@ def deploy(
     qat: Qat = None,
     qat_epochs: QatEpochs = None,
     qat_distill: QatDistill = None,
+    max_arena: MaxArena = None,
+    max_flash: MaxFlash = None,
+    max_instructions: MaxInstructions = None,
+    baseline: Baseline = None,
+    junit: Junit = None,
+    summary: Summary = None,
     trust: Trust = None,
     build_directory: BuildDirectory = None,
     json: Json = False,
@@ -147,13 +186,20 @@ def deploy(
             "qat.mode": qat,
             "qat.epochs": qat_epochs,
             "qat.distill": qat_distill,
+            "budget.max_arena_bytes": max_arena,
+            "budget.max_flash_bytes": max_flash,
+            "budget.max_instructions": max_instructions,
+            "budget.baseline": baseline,
             "model.trust": trust,
             "build_directory": build_directory,
         },
         samples,
     )
-    listener = display.Terminal()
-    result = run.deploy(source, target, settings, listener, debug_tensors=debug_tensors)
+    with _ci_output(source, junit, summary) as output:
+        result = run.deploy(
+            source, target, settings, display.Terminal(), debug_tensors=debug_tensors
+        )
+        output.write(result.report, result.error)
     _finish(result, json=json)
 
 
@@ -261,13 +307,20 @@ def emulate(
     runtime: RuntimeOption = None,
     samples: Samples = None,
     debug_tensors: DebugTensors = False,
+    max_arena: MaxArena = None,
+    max_flash: MaxFlash = None,
+    max_instructions: MaxInstructions = None,
+    max_drop: MaxDrop = None,
+    baseline: Baseline = None,
+    junit: Junit = None,
+    summary: Summary = None,
     build_directory: BuildDirectory = None,
     json: Json = False,
 ) -> None:
     """Run a full-integer model on an emulated Cortex-M and compare every byte with the reference.
 
     MODEL is a .tflite, or a model that was converted before. Without a DATASET the inputs are
-    reproducible noise.
+    reproducible noise. Exit code 6 when a budget is exceeded; the error names it.
     """
     from pipeline import display, run
 
@@ -279,11 +332,23 @@ def emulate(
             "dataset.source": dataset,
             "mcu.core": core,
             "mcu.runtime": runtime,
+            "gate.max_drop": max_drop,
+            "budget.max_arena_bytes": max_arena,
+            "budget.max_flash_bytes": max_flash,
+            "budget.max_instructions": max_instructions,
+            "budget.baseline": baseline,
             "build_directory": build_directory,
         },
         samples,
     )
-    result = run.emulate(source, settings, display.Terminal(), debug_tensors=debug_tensors)
+    if max_drop is not None and settings.budget.baseline is None:
+        raise TidepoolError(
+            "--max-drop needs something to compare with: an int8 model alone has no float metric",
+            hint="give --baseline report.json of the run that converted the model, or use deploy",
+        )
+    with _ci_output(source, junit, summary) as output:
+        result = run.emulate(source, settings, display.Terminal(), debug_tensors=debug_tensors)
+        output.write(result.report, result.error)
     _finish(result, json=json)
 
 
@@ -319,6 +384,19 @@ def _settings(
         everything = settings.mcu.model_copy(update={"samples": None})
         settings = settings.model_copy(update={"mcu": everything})
     return settings
+
+
+@contextmanager
+def _ci_output(source: Source, junit: Path | None, summary: Path | None) -> Iterator[CiOutput]:
+    """The files for a CI server; an error that ends the run is written to them, too."""
+    from pipeline.ci_output import CiOutput
+
+    output = CiOutput(junit, summary)
+    try:
+        yield output
+    except TidepoolError as error:
+        output.write_error(source.name, error)
+        raise
 
 
 def _finish(result: Any, *, json: bool) -> None:

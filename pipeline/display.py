@@ -23,6 +23,7 @@ from converters.errors import TidepoolError
 from converters.progress import Progress
 from device_runners.edge_tpu.preflight import Preflight
 from device_runners.runner import Findings
+from pipeline.budgets import describe
 from pipeline.report import (
     AgreementReport,
     EdgeTpuReport,
@@ -96,6 +97,9 @@ def show_report(report: Report, directory: str) -> None:
         _add_mcu(table, report.mcu)
     if report.edge_tpu is not None:
         _add_edge_tpu(table, report.edge_tpu)
+    for verdict in report.budgets:
+        mark = "[green]ok[/]" if verdict.passed else "[red]OVER BUDGET[/]"
+        table.add_row("budget", f"{escape(describe(verdict))}, {mark}")
     table.add_row("results", escape(directory))
     _result.print(table)
 

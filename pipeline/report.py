@@ -195,6 +195,25 @@ class McuReport(_Part):
         return all(part is None or part.bit_exact for part in (self.tflm, self.emulation))
 
 
+class BudgetReport(_Part):
+    """One figure against its budget.
+
+    Attributes:
+        name: ``arena``, ``flash``, ``instructions``, ``stack`` or the metric.
+        measured: What this run has.
+        limit: The largest value that passes (the smallest where ``at_least``).
+        source: ``limit`` (the settings) or ``baseline`` (an earlier run's report).
+    """
+
+    name: str
+    unit: str
+    measured: float
+    limit: float
+    source: str
+    at_least: bool
+    passed: bool
+
+
 class EdgeTpuReport(_Part):
     """The Coral target.
 
@@ -226,6 +245,7 @@ class Report(_Part):
     qat: QatReport | None = None
     mcu: McuReport | None = None
     edge_tpu: EdgeTpuReport | None = None
+    budgets: list[BudgetReport] = []
 
     def write(self, path: Path) -> Path:
         return write_atomic(path, self.model_dump_json(indent=2) + "\n")

@@ -18,6 +18,7 @@ from device_runners.cortex_m import RuntimeKind, find_board, tool_statuses
 from device_runners.edge_tpu.preflight import Preflight, preflight
 from device_runners.registry import RUNNERS
 from device_runners.runner import Findings, Int8Model
+from pipeline.budgets import budget_error, judge
 from pipeline.comparison import reference_outputs
 from pipeline.dataset import (
     Dataset,
@@ -84,6 +85,7 @@ def deploy(
     if run.error is None:
         if target is Target.MCU:
             run.build_mcu(model, debug_tensors=debug_tensors)
+            run.hold_budgets()
         else:
             run.build_edge_tpu(model)
     return run.finish()
@@ -108,6 +110,7 @@ def emulate(
     find_board(settings.mcu.core)
     run = _Run(source, settings, listener, "emulate")
     run.build_mcu(run.reuse(), debug_tensors=debug_tensors)
+    run.hold_budgets()
     return run.finish()
 
 
@@ -307,6 +310,12 @@ class _Run:
             self.error = self._mismatch_error("TFLM on this machine")
         if not emulated.report.bit_exact:
             self.error = self._mismatch_error(f"the emulated {emulated.report.core}")
+
+    def hold_budgets(self) -> None:
+        """Holds what ran on the emulator against the budgets; a wrong result stays the error."""
+        verdicts = judge(self.report, self.settings.budget, self.settings.gate)
+        self.report.budgets = verdicts
+        self.error = self.error or budget_error(verdicts)
 
     def _emulated_samples(self) -> list[Sample]:
         """The test samples that the emulator gets; none when there is no real data."""

@@ -72,6 +72,26 @@ class GateSettings(_Section):
     )
 
 
+class BudgetSettings(_Section):
+    """``[budget]``: what the model may take on the emulated core."""
+
+    max_arena_bytes: int | None = Field(
+        None, ge=0, description="largest arena: inputs, outputs, activations and scratch"
+    )
+    max_flash_bytes: int | None = Field(
+        None, ge=0, description="largest code and constants of the model, harness left out"
+    )
+    max_instructions: int | None = Field(
+        None, ge=0, description="most executed instructions of one inference"
+    )
+    baseline: Path | None = Field(
+        None, description="report.json of an earlier run, than which nothing may be worse"
+    )
+    max_growth_percent: float = Field(
+        0.0, ge=0, description="what a figure may grow by from the baseline"
+    )
+
+
 class QatMode(StrEnum):
     """When the model is trained on the quantized grid."""
 
@@ -130,6 +150,7 @@ class Settings(_Section):
     dataset: DatasetSettings = DatasetSettings()
     conversion: ConversionSettings = ConversionSettings()
     gate: GateSettings = GateSettings()
+    budget: BudgetSettings = BudgetSettings()
     qat: QatSettings = QatSettings()
     mcu: McuSettings = McuSettings()
     edge_tpu: EdgeTpuSettings = EdgeTpuSettings()
@@ -139,8 +160,8 @@ def load_settings(config: Path | None, overrides: dict[str, Any]) -> Settings:
     """Reads the settings.
 
     Args:
-        config: A ``tidepool.toml``; None for the defaults. A relative ``dataset.source`` in it
-            is relative to the file.
+        config: A ``tidepool.toml``; None for the defaults. A relative ``dataset.source`` or
+            ``budget.baseline`` in it is relative to the file.
         overrides: Dotted keys of the command line's options, for example
             ``{"mcu.core": "cortex-m7"}``; a value of None overrides nothing.
 
@@ -179,11 +200,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise TidepoolError(
             f"settings file {path} can't be read: {error}", hint="the format is TOML"
         ) from None
-    dataset = values.get("dataset")
-    if isinstance(dataset, dict) and isinstance(dataset.get("source"), str):
-        beside = os.path.normpath(path.parent / dataset["source"])
-        if Path(beside).exists():
-            dataset["source"] = beside
+    for section, key in (("dataset", "source"), ("budget", "baseline")):
+        table = values.get(section)
+        if isinstance(table, dict) and isinstance(table.get(key), str):
+            beside = os.path.normpath(path.parent / table[key])
+            if Path(beside).exists():
+                table[key] = beside
     return values
 
 

@@ -267,3 +267,13 @@ def test_commands_without_conversion_start_without_tensorflow(model: Path) -> No
         "sys.exit(any(name.split('.')[0] in ('tensorflow', 'keras') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_emulate_names_the_budget_that_is_exceeded(tidepool: Run, model: Path) -> None:
+    result = tidepool("emulate", model, "--max-arena", 1, "--max-instructions", 10**9)
+    message = error_of(result, code=6)
+    assert "over budget: arena" in message and "instructions" not in message.split("error:")[1]
+
+
+def test_emulate_refuses_max_drop_without_a_baseline(tidepool: Run, model: Path) -> None:
+    assert "--baseline" in error_of(tidepool("emulate", model, "--max-drop", 1))
