@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -271,7 +271,7 @@ def show_preflight(title: str, prediction: Preflight) -> None:
     _result.print(table)
 
 
-def show_rows(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def show_rows(title: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """A plain table; the cells may hold rich's markup."""
     table = Table(title=title, title_justify="left")
     for heading in headings:

@@ -16,10 +16,12 @@ from converters.tflite.verify import check_full_integer
 from device_runners import edge_tpu
 from device_runners.cortex_m import RuntimeKind, find_board, tool_statuses
 from device_runners.edge_tpu.preflight import Preflight, preflight
+from device_runners.edge_tpu.verdict import compare_figures
 from device_runners.registry import RUNNERS
 from device_runners.runner import Findings, Int8Model
 from pipeline.budgets import budget_error, judge
 from pipeline.comparison import reference_outputs
+from pipeline.compile import driver_of
 from pipeline.dataset import (
     Dataset,
     DatasetKind,
@@ -38,7 +40,7 @@ from pipeline.listener import Listener
 from pipeline.manifest import write_manifest
 from pipeline.report import EdgeTpuReport, McuReport, ModelReport, Report
 from pipeline.settings import ConversionSettings, QatMode, Settings, Target
-from pipeline.source import Source, model_file
+from pipeline.source import Source, converted_file, model_file
 from pipeline.stages import evaluate as evaluation
 from pipeline.stages import mcu
 from pipeline.stages.convert import Converted, convert_trained
@@ -120,7 +122,7 @@ def predict_edge_tpu(source: Source, settings: Settings) -> Preflight:
     Raises:
         TidepoolError: There is no int8 model, or it is corrupt.
     """
-    return preflight(read_graph(_int8_file(source, settings)))
+    return preflight(read_graph(converted_file(source, settings.build_directory)))
 
 
 def check_mcu(source: Source, settings: Settings) -> Findings:
@@ -129,7 +131,8 @@ def check_mcu(source: Source, settings: Settings) -> Findings:
     Raises:
         TidepoolError: There is no int8 model, or it is corrupt.
     """
-    return RUNNERS[settings.mcu.runtime].check(read_graph(_int8_file(source, settings)))
+    graph = read_graph(converted_file(source, settings.build_directory))
+    return RUNNERS[settings.mcu.runtime].check(graph)
 
 
 def findings_json(findings: Findings) -> str:
@@ -139,18 +142,6 @@ def findings_json(findings: Findings) -> str:
         "findings": [asdict(item) for item in findings.items],
     }
     return json.dumps(content, indent=2)
-
-
-def _int8_file(source: Source, settings: Settings) -> Path:
-    if source.is_tflite:
-        return source.given
-    converted = source.int8_file(settings.build_directory)
-    if not converted.is_file():
-        raise TidepoolError(
-            f"{source.given} was not converted yet: there is no {converted}",
-            hint=f"convert it first: tidepool convert {source.given} --dataset ...",
-        )
-    return converted
 
 
 class _Run:
@@ -225,7 +216,7 @@ class _Run:
 
     def reuse(self) -> Int8Model:
         """The int8 model that is there already: MODEL itself, or what an earlier run made of it."""
-        file = _int8_file(self.source, self.settings)
+        file = converted_file(self.source, self.settings.build_directory)
         self._inputs.append(file)
         graph = read_graph(file)
         check_full_integer(graph)
@@ -362,15 +353,15 @@ class _Run:
             self._warn(f"{finding.message}: {finding.hint}")
         try:
             with self.listener.stage("compiling for the Edge TPU"):
-                artifacts = edge_tpu.build(
-                    model, folder, time_limit=self.settings.edge_tpu.timeout_seconds
-                )
+                driver = driver_of(self.settings.edge_tpu, self.listener)
+                artifacts = edge_tpu.build(model, folder, driver)
         except TidepoolError as error:
             self.error = error
             return
         on_cpu = {operator["operator"] for operator in artifacts.figures["cpu_operators"]}
+        verdict = compare_figures(model.graph, prediction, artifacts.figures)
         self.report.edge_tpu.compiled = True
-        self.report.edge_tpu.figures = artifacts.figures
+        self.report.edge_tpu.figures = artifacts.figures | {"differences": asdict(verdict)}
         self.report.edge_tpu.mispredicted = [
             op.index for op in prediction.ops if op.mapped == (op.index in on_cpu)
         ]

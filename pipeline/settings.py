@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from converters.errors import TidepoolError
 from device_runners.cortex_m.firmware import RuntimeKind
+from device_runners.edge_tpu import SearchMode
 
 
 class Target(StrEnum):
@@ -100,6 +101,14 @@ class QatMode(StrEnum):
     AUTO = "auto"
 
 
+class QatStrategy(StrEnum):
+    """What a training is distributed over."""
+
+    NONE = "none"
+    MIRRORED = "mirrored"
+    MULTIWORKER = "multiworker"
+
+
 class QatSettings(_Section):
     """``[qat]``: quantization-aware training."""
 
@@ -123,6 +132,11 @@ class QatSettings(_Section):
         0.0, ge=0, le=1, description="weight of the float model's teaching in the loss"
     )
     distill_temperature: float = Field(4.0, gt=0, description="temperature of the distillation")
+    strategy: QatStrategy = Field(
+        QatStrategy.NONE,
+        description="none; mirrored: all GPUs of this machine; multiworker: the processes that "
+        "TF_CONFIG lists",
+    )
 
 
 class McuSettings(_Section):
@@ -139,7 +153,38 @@ class McuSettings(_Section):
 class EdgeTpuSettings(_Section):
     """``[edge_tpu]``: the Coral target."""
 
-    timeout_seconds: float = Field(600, gt=0, description="time limit of the Edge TPU compiler")
+    timeout_seconds: float = Field(
+        600, gt=0, description="time limit of the Edge TPU compiler, over all of its attempts"
+    )
+    container: str | None = Field(
+        None, description="container image with the compiler, run by docker or podman"
+    )
+    retries: int = Field(
+        2, ge=0, description="how often the compiler's random internal error is answered by a retry"
+    )
+    min_runtime_version: int | None = Field(
+        None, ge=10, le=14, description="oldest Edge TPU runtime that must run the result"
+    )
+    timeout_sec: int | None = Field(
+        None, ge=1, description="the compiler's own time limit for one attempt (180 when not set)"
+    )
+    num_segments: int = Field(
+        1, ge=1, description="cut the model into this many files, for a pipeline of Edge TPUs"
+    )
+    search_delegate: SearchMode = Field(
+        SearchMode.AUTO,
+        description="search for a part of the model that compiles: on; off; auto: after a failure "
+        "because of large activations",
+    )
+    delegate_search_step: int = Field(
+        1, ge=1, description="by how many operators each try of that search is smaller"
+    )
+    intermediate_tensors: tuple[str, ...] | None = Field(
+        None, description="names of the tensors where the Edge TPU's part of the model ends"
+    )
+    enable_multiple_subgraphs: bool = Field(
+        False, description="map every supported part (experimental; users measured slowdowns)"
+    )
 
 
 class Settings(_Section):

@@ -72,6 +72,23 @@ def resolve(given: Path) -> Source:
     return Source(given, model_name(given.resolve()), given if is_project else None)
 
 
+def converted_file(source: Source, build: Path) -> Path:
+    """The full-integer model: MODEL itself, or what an earlier run made of it.
+
+    Raises:
+        TidepoolError: It was not converted yet.
+    """
+    if source.is_tflite:
+        return source.given
+    converted = source.int8_file(build)
+    if not converted.is_file():
+        raise TidepoolError(
+            f"{source.given} was not converted yet: there is no {converted}",
+            hint=f"convert it first: tidepool convert {source.given} --dataset ...",
+        )
+    return converted
+
+
 def model_file(source: Source, build: Path, listener: Listener) -> Path:
     """The file or folder to load; a project is trained first when its model isn't there.
 

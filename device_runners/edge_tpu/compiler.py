@@ -1,53 +1,100 @@
-"""Finds and runs ``edgetpu_compiler``, which is closed source and never shipped with tidepool."""
+"""Finds and calls ``edgetpu_compiler``, which is closed source and never shipped with tidepool.
+
+The first of these is taken: the executable that ``EDGETPU_COMPILER`` names, the container image
+that the settings name, the executable on PATH. One that is named but doesn't work is an error;
+the next one is not tried.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import shutil
-import signal
-import subprocess
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from converters.errors import ExitCode, TidepoolError
-from device_runners.edge_tpu.failures import explain
-from device_runners.edge_tpu.log import CompileReport, parse_report
+from device_runners.edge_tpu.compiler_options import CompilerOptions
+from device_runners.edge_tpu.container import find_container
+from device_runners.edge_tpu.log import parse_version
+from device_runners.edge_tpu.process import Call, run_limited
+from device_runners.runner import Int8Model
 
 COMPILER_VARIABLE = "EDGETPU_COMPILER"
 """Environment variable that names the compiler's executable."""
 
-DEFAULT_TIME_LIMIT = 600
-"""Seconds; the compiler's own limit, for one attempt at compiling, is 180."""
-
+_VERSION_SECONDS = 60
 _INSTALL = (
     "install the package edgetpu-compiler from Coral's apt repository (x86-64 Linux only; see "
-    f"Coral's documentation) or set {COMPILER_VARIABLE}=/path/to/edgetpu_compiler, then run again"
+    f"Coral's documentation), set {COMPILER_VARIABLE}=/path/to/edgetpu_compiler, or name a "
+    "container image that has it (edge_tpu.container); then run again"
 )
+
+
+class Compiler(Protocol):
+    """Where the compiler is, and how it is called there."""
+
+    @property
+    def description(self) -> str:
+        """What it is, for messages."""
+
+    def call(self, arguments: Sequence[str], folder: Path) -> Call:
+        """The program that compiles files of a folder; paths are relative to the folder."""
+
+    def start_failure(self, returncode: int | None, output: str) -> TidepoolError | None:
+        """Why the compiler wasn't even started; None when it was."""
+
+
+@dataclass(frozen=True)
+class LocalCompiler:
+    """The compiler as an executable of this machine.
+
+    Attributes:
+        path: The executable.
+    """
+
+    path: Path
+
+    @property
+    def description(self) -> str:
+        return str(self.path)
+
+    def call(self, arguments: Sequence[str], folder: Path) -> Call:
+        return Call((str(self.path), *arguments))
+
+    def start_failure(self, returncode: int | None, output: str) -> TidepoolError | None:
+        return None
 
 
 @dataclass(frozen=True)
 class CompilerRun:
-    """One run of the compiler on one model, whatever came of it.
+    """One call of the compiler, whatever came of it.
 
     Attributes:
+        arguments: Its arguments, model files included.
         output: All that it printed.
         returncode: Its exit code, negative for a signal; None when it ran into the time limit.
         time_limit: That limit, in seconds.
-        model: The compiled model; None when there is none.
-        log: Its log file; None when there is none.
+        seconds: How long it took.
+        files: Name and content of the files that it wrote.
     """
 
+    arguments: tuple[str, ...]
     output: str
     returncode: int | None
     time_limit: float
-    model: bytes | None
-    log: str | None
+    seconds: float = 0.0
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
-def find_compiler() -> Path:
-    """The compiler's executable: the one that EDGETPU_COMPILER names, else the one on PATH.
+def find_compiler(container: str | None = None) -> Compiler:
+    """The compiler, from the first of the places that this module's docstring lists.
+
+    Args:
+        container: The image that the settings name.
 
     Raises:
         TidepoolError: There is none, with the exit code COMPILER_MISSING.
@@ -56,124 +103,94 @@ def find_compiler() -> Path:
     if named:
         path = shutil.which(named)
         if path is None:
-            raise TidepoolError(
-                f"{COMPILER_VARIABLE} names {named}, which is not an executable file",
-                hint=_INSTALL,
-                exit_code=ExitCode.COMPILER_MISSING,
-            )
-        return Path(path).absolute()
+            raise _missing(f"{COMPILER_VARIABLE} names {named}, which is not an executable file")
+        return LocalCompiler(Path(path).absolute())
+    if container:
+        return find_container(container)
     path = shutil.which("edgetpu_compiler")
     if path is None:
         machine = f"{platform.system()} {platform.machine()}"
         elsewhere = "" if machine == "Linux x86_64" else f", and it doesn't run on {machine}"
-        raise TidepoolError(
-            f"the Edge TPU compiler (edgetpu_compiler) is not installed{elsewhere}",
-            hint=_INSTALL,
-            exit_code=ExitCode.COMPILER_MISSING,
-        )
-    return Path(path).absolute()
+        raise _missing(f"the Edge TPU compiler (edgetpu_compiler) is not installed{elsewhere}")
+    return LocalCompiler(Path(path).absolute())
 
 
-def compiler_version(compiler: Path) -> str:
+def compiler_version(compiler: Compiler) -> str:
     """The version that the compiler states, for example ``16.0.384591198``.
 
     Raises:
-        TidepoolError: The executable doesn't answer as the compiler does.
+        TidepoolError: It can't be started, or doesn't answer as the compiler does.
     """
-    output, returncode = _run([str(compiler), "--version"], Path.cwd(), time_limit=30)
-    if returncode is None:
-        raise _timed_out(30)
-    return parse_report(output).version
+    with _folder() as temporary:
+        run = _call(compiler, ["--version"], Path(temporary), _VERSION_SECONDS)
+    if run.returncode is None:
+        raise TidepoolError(
+            f"{compiler.description} didn't state its version within {_VERSION_SECONDS} seconds",
+            hint=f"check {COMPILER_VARIABLE} and PATH",
+        )
+    return parse_version(run.output)
 
 
 def run_compiler(
-    compiler: Path, model: bytes, name: str, *, time_limit: float = DEFAULT_TIME_LIMIT
+    compiler: Compiler,
+    models: Sequence[Int8Model],
+    options: CompilerOptions,
+    *,
+    search: bool,
+    time_limit: float,
 ) -> CompilerRun:
-    """Compiles a model in a folder of its own.
+    """Compiles one or several models, together, in a folder of their own.
 
     Args:
-        compiler: The executable.
-        model: The content of a full-integer TFLite file.
-        name: The model's name; the compiler names its files after it.
-        time_limit: Seconds after which the compiler and its children are ended.
+        compiler: The compiler.
+        models: The models, in the order of their right to the parameter cache; the compiler
+            names its files after them.
+        options: Its options.
+        search: Whether it searches for a part of the graph that compiles.
+        time_limit: Seconds after which the compiler and all that it started are ended.
 
     Raises:
-        TidepoolError: The executable can't be started.
+        TidepoolError: The compiler can't be started.
     """
-    with tempfile.TemporaryDirectory(prefix="tidepool_edge_tpu_") as temporary:
+    inputs = [f"{model.name}.tflite" for model in models]
+    with _folder() as temporary:
         folder = Path(temporary)
-        (folder / f"{name}.tflite").write_bytes(model)
-        command = [str(compiler), "-s", "-o", str(folder), f"{name}.tflite"]
-        output, returncode = _run(command, folder, time_limit)
-        compiled, log = folder / f"{name}_edgetpu.tflite", folder / f"{name}_edgetpu.log"
-        return CompilerRun(
-            # The folder is gone by the time that anybody reads it.
-            output=output.replace(f"{folder}/", ""),
-            returncode=returncode,
-            time_limit=time_limit,
-            model=compiled.read_bytes() if compiled.is_file() else None,
-            log=log.read_text(errors="replace") if log.is_file() else None,
-        )
+        for name, model in zip(inputs, models, strict=True):
+            (folder / name).write_bytes(model.content)
+        return _call(compiler, [*options.arguments(search=search), *inputs], folder, time_limit)
 
 
-def report_of(run: CompilerRun) -> CompileReport:
-    """The report of a run that compiled its model.
-
-    Raises:
-        TidepoolError: It didn't; the message says why and what to do.
-    """
-    if run.returncode is None:
-        raise _timed_out(run.time_limit)
-    if run.returncode != 0 or run.model is None:
-        raise explain(run.output) or _unknown_failure(run)
-    return parse_report(run.output)
-
-
-def _run(command: list[str], folder: Path, time_limit: float) -> tuple[str, int | None]:
+def _call(
+    compiler: Compiler, arguments: Sequence[str], folder: Path, time_limit: float
+) -> CompilerRun:
+    before = {path.name for path in folder.iterdir()}
     try:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # It compiles in a child process: all of its group has to end with it.
-            start_new_session=True,
-        )
+        result = run_limited(compiler.call(arguments, folder), folder, time_limit)
     except OSError as error:
         raise TidepoolError(
-            f"the Edge TPU compiler {command[0]} can't be started: {error.strerror}",
+            f"the Edge TPU compiler {compiler.description} can't be started: {error.strerror}",
             hint=f"it is an x86-64 Linux program; check {COMPILER_VARIABLE} and PATH",
         ) from error
-    with process:
-        try:
-            output, _ = process.communicate(timeout=time_limit)
-            returncode: int | None = process.returncode
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            returncode = None
-    return output.decode(errors="replace"), returncode
-
-
-def _timed_out(time_limit: float) -> TidepoolError:
-    return TidepoolError(
-        f"the Edge TPU compiler didn't finish within {time_limit:g} seconds",
-        hint="use a smaller input or fewer channels in the widest layers",
+    failure = compiler.start_failure(result.returncode, result.output)
+    if failure is not None:
+        raise failure
+    return CompilerRun(
+        tuple(arguments),
+        result.output,
+        result.returncode,
+        time_limit,
+        result.seconds,
+        {
+            path.name: path.read_bytes()
+            for path in sorted(folder.iterdir())
+            if path.is_file() and path.name not in before
+        },
     )
 
 
-def _unknown_failure(run: CompilerRun) -> TidepoolError:
-    lines = [line.strip() for line in run.output.splitlines() if line.strip()]
-    said = f"; its last words: '{lines[-1]}'" if lines else ""
-    code = run.returncode or 0
-    if code < 0:
-        ended = f"was killed by {signal.Signals(-code).name}"
-    elif code > 0:
-        ended = f"ended with code {code}"
-    else:
-        ended = "ended without a compiled model"
-    return TidepoolError(
-        f"the Edge TPU compiler {ended}{said}",
-        hint="run edgetpu_compiler by hand on the int8 model; it is kept",
-    )
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tidepool_edge_tpu_")
+
+
+def _missing(message: str) -> TidepoolError:
+    return TidepoolError(message, hint=_INSTALL, exit_code=ExitCode.COMPILER_MISSING)

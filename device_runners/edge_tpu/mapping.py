@@ -28,28 +28,28 @@ class Mapping:
     subgraphs: int
 
 
-def read_mapping(graph: Graph, compiled: Graph) -> Mapping:
-    """Compares the compiler's input with its output.
+def read_mapping(graph: Graph, *compiled: Graph) -> Mapping:
+    """Compares the compiler's input with its output, which is several files for segments.
 
     The compiler replaces operators by custom ops and leaves the others as they were: an operator
     of the output is the one of the input with the same op and the same names of its outputs.
 
     Raises:
-        TidepoolError: The compiled graph wasn't made of this graph.
+        TidepoolError: A compiled graph wasn't made of this graph.
     """
     waiting: dict[_Key, list[int]] = {}
     for op in graph.operators:
         waiting.setdefault(_key(graph, op), []).append(op.index)
     cpu = []
     subgraphs = 0
-    for op in compiled.operators:
+    for part, op in [(each, op) for each in compiled for op in each.operators]:
         if op.custom_code == CUSTOM_OP:
             subgraphs += 1
             continue
-        candidates = waiting.get(_key(compiled, op))
+        candidates = waiting.get(_key(part, op))
         if not candidates:
             raise TidepoolError(
-                f"the compiled model has {op.display_name} '{_key(compiled, op)[2]}', which is "
+                f"the compiled model has {op.display_name} '{_key(part, op)[2]}', which is "
                 "not in the model that it should be made of",
                 hint="compile the model again",
             )

@@ -8,8 +8,10 @@ import sys
 import typer
 
 from converters.errors import TidepoolError
+from pipeline.cli.compiling import compile_models
 from pipeline.cli.deploying import convert, deploy, emulate
 from pipeline.cli.examining import check, doctor, inspect
+from pipeline.cli.running import run
 from pipeline.settings import QatMode
 
 app = typer.Typer(
@@ -24,8 +26,9 @@ app = typer.Typer(
     "else than the reference; 6 the model takes more than its budget.",
 )
 # In the order of --help.
-for _verb in (deploy, convert, check, inspect, emulate, doctor):
+for _verb in (deploy, convert, check, inspect, emulate, run, doctor):
     app.command()(_verb)
+app.command("compile")(compile_models)
 
 
 def _with_values(arguments: list[str]) -> list[str]:

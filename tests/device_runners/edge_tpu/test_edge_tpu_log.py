@@ -5,62 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.edgetpu_outputs import (
+    BODY_16,
+    END_16,
+    FAILED_16,
+    LOG_2,
+    NOT_QUANTIZED_1,
+    PARTLY,
+    SEARCH_16,
+    SEGMENT_WARNING_15,
+    SEGMENTS_16,
+    START_16,
+    SUCCESS_2,
+    SUCCESS_15,
+    SUCCESS_16,
+    TABLE,
+    TOGETHER_16,
+)
 
 from converters.errors import TidepoolError
-from device_runners.edge_tpu.failures import FAILURES, explain
-from device_runners.edge_tpu.log import MAPPED, OperatorRow, parse_report
+from device_runners.edge_tpu.delegate_search import SearchTry, parse_searches
+from device_runners.edge_tpu.log import (
+    MAPPED,
+    OperatorRow,
+    parse_report,
+    parse_reports,
+    parse_version,
+    parse_warnings,
+    total_report,
+)
 
 MIB = 1 << 20
-
-SUCCESS_16 = """Edge TPU Compiler version 16.0.384591198
-Started a compilation timeout timer of 180 seconds.
-
-Model compiled successfully in 3173 ms.
-
-Input model: net.tflite
-Input size: 7.37MiB
-Output model: net_edgetpu.tflite
-Output size: 8.34MiB
-On-chip memory used for caching model parameters: 6.08MiB
-On-chip memory remaining for caching model parameters: 1.75KiB
-Off-chip memory used for streaming uncached model parameters: 0.00B
-Number of Edge TPU subgraphs: 2
-Total number of operations: 294
-Operation log: net_edgetpu.log
-"""
-PARTLY = """
-Model successfully compiled but not all operations are supported by the Edge TPU.
-Number of operations that will run on Edge TPU: 289
-Number of operations that will run on CPU: 5
-"""
-TABLE = """
-Operator                       Count      Status
-
-CONCATENATION                  17         Mapped to Edge TPU
-DEQUANTIZE                     2          Operation is working on an unsupported data type
-QUANTIZE                       3          Operation is otherwise supported, but not mapped due \
-to some unspecified limitation
-CONV_2D                        272        Mapped to Edge TPU
-"""
-END_16 = """Compilation child process completed within timeout period.
-Compilation succeeded!
-"""
-SUCCESS_2 = """Edge TPU Compiler version 2.0.267685300
-
-Model compiled successfully in 231 ms.
-
-Input model: net.tflite
-Input size: 3.03KiB
-Output model: net_edgetpu.tflite
-Output size: 296.85KiB
-On-chip memory available for caching model parameters: 1.75MiB
-On-chip memory used for caching model parameters: 10.00KiB
-Off-chip memory used for streaming uncached model parameters: 0.00B
-Number of Edge TPU subgraphs: 1
-Total number of operations: 3
-Operation log: net_edgetpu.log
-See the operation log file for individual operation details.
-"""
+KIB = 1 << 10
 
 
 @pytest.fixture
@@ -69,7 +45,7 @@ def logs(edge_tpu_pairs: Path) -> Path:
 
 
 def test_everything_that_16_0_prints() -> None:
-    report = parse_report(SUCCESS_16 + PARTLY + TABLE + END_16)
+    report = parse_report(SUCCESS_16.replace("{stem}", "net"))
     assert report.version == "16.0.384591198"
     assert report.duration_ms == 3173
     assert report.input_bytes == round(7.37 * MIB)
@@ -79,6 +55,7 @@ def test_everything_that_16_0_prints() -> None:
     assert report.off_chip_bytes == 0
     assert report.subgraphs == 2
     assert (report.total_operations, report.tpu_operations, report.cpu_operations) == (294, 289, 5)
+    assert (report.input_model, report.output_model) == ("net.tflite", "net_edgetpu.tflite")
     assert sum(row.count for row in report.operators) == 294
     assert report.unmapped == (
         OperatorRow("DEQUANTIZE", 2, "Operation is working on an unsupported data type"),
@@ -91,15 +68,24 @@ def test_everything_that_16_0_prints() -> None:
 
 
 def test_all_is_mapped_when_the_two_lines_are_absent() -> None:
-    report = parse_report(SUCCESS_16 + END_16)
+    report = parse_report(START_16 + BODY_16 + END_16)
     assert (report.total_operations, report.tpu_operations, report.cpu_operations) == (294, 294, 0)
     assert report.operators == ()
 
 
 def test_nothing_mapped() -> None:
     nothing = PARTLY.replace("289", "0").replace("CPU: 5", "CPU: 294")
-    report = parse_report(SUCCESS_16.replace("subgraphs: 2", "subgraphs: 0") + nothing)
+    body = BODY_16.replace("subgraphs: 2", "subgraphs: 0")
+    report = parse_report(START_16 + body + nothing)
     assert (report.tpu_operations, report.cpu_operations, report.subgraphs) == (0, 294, 0)
+
+
+@pytest.mark.parametrize(
+    ("printed", "size"),
+    [("0.00B", 0), ("12.00KiB", 12 * KIB), ("1.50GiB", 3 << 29), ("2 MiB", 2 * MIB)],
+)
+def test_every_unit_of_size(printed: str, size: int) -> None:
+    assert parse_report(SUCCESS_16.replace("7.37MiB", printed)).input_bytes == size
 
 
 def test_2_0_prints_the_memory_before_the_model_took_its_part() -> None:
@@ -109,21 +95,102 @@ def test_2_0_prints_the_memory_before_the_model_took_its_part() -> None:
     assert report.cpu_operations == 0
 
 
+def test_15_0_may_say_nothing_of_the_memory() -> None:
+    report = parse_report(SUCCESS_15)
+    assert (report.duration_ms, report.total_operations) == (787, 31)
+    assert report.on_chip_used_bytes is report.off_chip_bytes is None
+
+
+def test_log_of_2_0_quoted_with_an_indent() -> None:
+    report = parse_report(LOG_2)
+    assert (report.tpu_operations, report.cpu_operations) == (20, 0)
+    assert report.output_model == "quantized_edgetpu.tflite"
+    assert report.operators[1] == OperatorRow("MAX_POOL_2D", 6, MAPPED)
+
+
+def test_version_of_1_0() -> None:
+    assert parse_version(NOT_QUANTIZED_1) == "1.0.249710469"
+
+
 def test_after_a_search_the_last_attempt_counts() -> None:
-    search = """Edge TPU Compiler version 16.0.384591198
-Searching for valid delegate with step 10
-Try to compile segment with 294 ops
-Started a compilation timeout timer of 180 seconds.
-ERROR: Restored original execution plan after delegate application failure.
-Compilation failed: Compilation failed due to large activation tensors in model.
-Compilation child process completed within timeout period.
-Compilation failed!
-Try to compile segment with 284 ops
-Intermediate tensors: a,b
-"""
-    report = parse_report(search + SUCCESS_16.split("\n", 1)[1] + PARTLY + TABLE + END_16)
+    report = parse_report(SEARCH_16)
     assert (report.duration_ms, report.tpu_operations, report.cpu_operations) == (3173, 289, 5)
     assert len(report.operators) == 4
+
+
+def test_a_search_tells_every_try_and_what_it_found() -> None:
+    (search,) = parse_searches(SEARCH_16)
+    assert search.step == 10
+    assert search.tries[:2] == (
+        SearchTry(
+            294,
+            (),
+            compiled=False,
+            failure="Compilation failed: Compilation failed due to large activation tensors in "
+            "model.",
+        ),
+        SearchTry(284, ("tfl.dequantize", "Sigmoid1"), compiled=False, failure=""),
+    )
+    assert search.found == SearchTry(
+        274,
+        ("Relu6_12;box-0-bn-7/FusedBatchNormV3;box-0/BiasAdd_4", "Reshape_3", "y"),
+        compiled=True,
+        failure="",
+    )
+
+
+def test_a_search_that_found_nothing() -> None:
+    output = SEARCH_16[: SEARCH_16.index("Try to compile segment with 274")]
+    (search,) = parse_searches(output)
+    assert search.found is None and len(search.tries) == 2
+    assert parse_searches(FAILED_16) == ()
+
+
+def test_co_compiled_models_have_a_report_each() -> None:
+    first, second = parse_reports(TOGETHER_16)
+    assert (first.output_model, second.output_model) == (
+        "together/first_edgetpu.tflite",
+        "together/second_edgetpu.tflite",
+    )
+    assert (first.on_chip_used_bytes, second.on_chip_used_bytes) == (round(2.27 * MIB), 2 * MIB)
+    assert (first.off_chip_bytes, second.off_chip_bytes) == (0, round(158.06 * KIB))
+    assert (first.total_operations, second.total_operations) == (57, 6)
+    assert first.duration_ms == second.duration_ms == 524
+
+
+def test_segments_have_a_report_each_and_a_search_each() -> None:
+    first, second = parse_reports(SEGMENTS_16)
+    assert (first.duration_ms, second.duration_ms) == (2270, 1500)
+    assert (first.tpu_operations, first.cpu_operations) == (84, 0)
+    assert (second.tpu_operations, second.cpu_operations) == (330, 10)
+    assert [len(report.operators) for report in (first, second)] == [4, 2]
+    one, two = parse_searches(SEGMENTS_16)
+    assert one.found is not None and one.found.intermediate_tensors == ()
+    assert two.found is not None
+    assert two.found.intermediate_tensors == ("tfl.dequantize", "Reshape", "Reshape_8")
+
+
+def test_total_over_segments() -> None:
+    total = total_report(parse_reports(SEGMENTS_16))
+    assert (total.duration_ms, total.total_operations) == (3770, 424)
+    assert (total.tpu_operations, total.cpu_operations, total.subgraphs) == (414, 10, 2)
+    assert total.on_chip_used_bytes == round(6.02 * MIB) + MIB
+    assert total.on_chip_remaining_bytes is None  # each segment has a memory of its own
+    counts = {(row.opcode, row.status): row.count for row in total.operators}
+    assert counts["CONV_2D", MAPPED] == 46 + 330
+    assert sum(counts.values()) == 424
+
+
+def test_total_is_unknown_where_one_segment_says_nothing() -> None:
+    silent = parse_report(SUCCESS_15)
+    assert total_report([parse_report(SUCCESS_16), silent]).on_chip_used_bytes is None
+    assert total_report([silent]) is silent
+
+
+def test_warnings_are_read_once() -> None:
+    output = f"{START_16}{SEGMENT_WARNING_15}\n{SEGMENT_WARNING_15}\n{BODY_16}{END_16}"
+    assert parse_warnings(output) == (SEGMENT_WARNING_15.removeprefix("Warning: "),)
+    assert parse_warnings(SUCCESS_16) == ()
 
 
 def test_text_of_another_program_is_refused() -> None:
@@ -131,9 +198,14 @@ def test_text_of_another_program_is_refused() -> None:
         parse_report("command not found")
 
 
-def test_several_models_are_refused() -> None:
-    with pytest.raises(TidepoolError, match="several co-compiled models"):
-        parse_report(SUCCESS_16.replace("Model compiled", "Models compiled"))
+def test_several_models_are_no_single_report() -> None:
+    with pytest.raises(TidepoolError, match="reports 2 models or segments"):
+        parse_report(TOGETHER_16)
+
+
+def test_other_lines_are_no_operators() -> None:
+    output = START_16 + BODY_16 + TABLE + "ERROR: 3 more\nx 3 y\n" + END_16
+    assert len(parse_report(output).operators) == 4
 
 
 @pytest.mark.parametrize(
@@ -151,6 +223,7 @@ def test_real_log_files(logs: Path, name: str, version: str, tpu: int, cpu: int,
     assert report.total_operations == tpu + cpu
     assert len(report.operators) == rows
     assert all(row.count > 0 and row.opcode.isupper() for row in report.operators)
+    assert report.output_model.endswith("_edgetpu.tflite")
     # A log file holds no sizes.
     assert report.duration_ms is report.input_bytes is report.on_chip_used_bytes is None
 
@@ -159,81 +232,3 @@ def test_an_operator_has_one_row_a_status(logs: Path) -> None:
     report = parse_report((logs / "tiny_yolo_14.1.log").read_text())
     statuses = {row.status: row.count for row in report.operators if row.opcode == "CONV_2D"}
     assert statuses == {MAPPED: 11, "More than one subgraph is not supported": 2}
-
-
-FAILED = """Edge TPU Compiler version 16.0.384591198
-Started a compilation timeout timer of 180 seconds.
-{}
-Compilation child process completed within timeout period.
-Compilation failed!
-"""
-KNOWN = [
-    (
-        "ERROR: Didn't find op for builtin opcode 'TRANSPOSE_CONV' version '4'. An older version "
-        "of this builtin might be supported.\n\nERROR: Registration failed.\n\n"
-        "Invalid model: net.tflite\nModel could not be parsed",
-        "version 4 of TRANSPOSE_CONV",
-        "Conv2DTranspose",
-    ),
-    (
-        "ERROR: Didn't find op for builtin opcode 'REVERSE_V2' version '3'\nModel could not be "
-        "parsed",
-        "version 3 of REVERSE_V2",
-        "older version",
-    ),
-    ("ERROR: Op builtin_code out of range: 150", "op number 150", "replace"),
-    (
-        "ERROR: Attempting to use a delegate that only supports static-sized tensors with a graph "
-        "that has dynamic-sized tensors.\nCompilation failed: Model failed in Tflite interpreter.",
-        "dynamic size",
-        "batch fixed at 1",
-    ),
-    (
-        "ERROR: Restored original execution plan after delegate application failure.\nCompilation "
-        "failed: Compilation failed due to large activation tensors in model.",
-        "activations don't fit",
-        "smaller input",
-    ),
-    (
-        "Compilation timeout. This is usually caused by large activations.",
-        "its own time limit",
-        "smaller input",
-    ),
-    ("Invalid model: net.tflite\nModel not quantized", "not fully quantized", "full-integer"),
-    (
-        "Invalid model: net.tflite\nModel could not be parsed\nERROR: Did not get operators, "
-        "tensors, or buffers in subgraph 0.",
-        "no graph",
-        "convert",
-    ),
-    ("Internal compiler error. Aborting! ", "failed inside", "try again"),
-    (
-        "Package requires runtime version (14), which is newer than this runtime version (13).",
-        "needs Edge TPU runtime 14, and the device has 13",
-        "newer Edge TPU runtime",
-    ),
-    ("Invalid model: net.tflite\nModel could not be parsed", "can't read", "convert"),
-    ("Compilation failed: Something new.", "Something new.", "output"),
-]
-
-
-@pytest.mark.parametrize(("text", "cause", "fix"), KNOWN)
-def test_known_failure_has_a_cause_and_a_fix(text: str, cause: str, fix: str) -> None:
-    error = explain(FAILED.format(text))
-    assert error is not None
-    assert cause in error.message
-    assert fix in error.hint
-
-
-def test_every_known_failure_is_tried() -> None:
-    import re
-
-    matched = {
-        next(f.pattern for f in FAILURES if re.search(f.pattern, FAILED.format(text)))
-        for text, _, _ in KNOWN
-    }
-    assert matched == {failure.pattern for failure in FAILURES}
-
-
-def test_success_is_no_failure() -> None:
-    assert explain(SUCCESS_16 + PARTLY + TABLE + END_16) is None

@@ -9,20 +9,22 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import stat
-import time
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from support.edgetpu_stand_in import Outcome, StandIn, is_running, make_compiler
 
 from converters.errors import ExitCode, TidepoolError
 from converters.tflite.builder import GraphBuilder
 from converters.tflite.graph import Graph, Operator, TensorType
 from converters.tflite.options import OtherOptions
 from converters.tflite.reader import read_graph
-from device_runners.edge_tpu.compiler import COMPILER_VARIABLE, compiler_version, find_compiler
+from device_runners.edge_tpu import CompilerOptions, Driver, build_together
+from device_runners.edge_tpu.compiler import COMPILER_VARIABLE
 from device_runners.edge_tpu.runner import build, check, run
 from device_runners.runner import Artifacts, Int8Model
 
@@ -55,48 +57,28 @@ CONV_2D                        2          More than one subgraph is not supporte
 PARTIAL = "deeplabv3_mnv2_dm05_pascal_quant"
 WHOLE = "mobilenet_v1_0.25_128_quant"
 
-StandIn = Callable[..., Path]
+Make = Callable[..., StandIn]
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """Makes the script, and names it as the compiler."""
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes a compiler with one outcome, and names it as the compiler."""
 
-    def make(
-        output: str, *, compiled: Path | None = None, code: int = 0, last: str = "", log: str = ""
-    ) -> Path:
-        folder = tmp_path / "compiler"
-        folder.mkdir()
-        (folder / "output.txt").write_text(output)
-        (folder / "log.txt").write_text(log)
-        copy = f'cp "{compiled}" "$3/$stem"_edgetpu.tflite' if compiled else ""
-        lines = [
-            "#!/bin/sh",
-            f'if [ "$1" = --version ]; then echo "{VERSION}"; exit 0; fi',
-            # As run: edgetpu_compiler -s -o FOLDER MODEL
-            '[ "$1 $2" = "-s -o" ] && [ -s "$4" ] || exit 99',
-            'stem=$(basename "$4" .tflite)',
-            f'cat "{folder}/output.txt"',
-            copy,
-            f'[ -s "{folder}/log.txt" ] && cp "{folder}/log.txt" "$3/$stem"_edgetpu.log',
-            last,
-            f"exit {code}",
-        ]
-        script = folder / "edgetpu_compiler"
-        script.write_text("\n".join(lines) + "\n")
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setenv(COMPILER_VARIABLE, str(script))
-        return script
+    def make(output: str, *, compiled: Path | None = None, log: str = "", **more: Any) -> StandIn:
+        outcome = Outcome(output, [compiled] if compiled else (), [log] if log else (), **more)
+        compiler = make_compiler(tmp_path / "compiler", outcome)
+        monkeypatch.setenv(COMPILER_VARIABLE, str(compiler.executable))
+        return compiler
 
     return make
 
 
-def build_pair(pairs: Path, name: str, out: Path, **options: float) -> Artifacts:
+def build_pair(pairs: Path, name: str, out: Path, **driver: Any) -> Artifacts:
     path = pairs / f"{name}.tflite"
-    return build(Int8Model("net", path.read_bytes(), read_graph(path)), out, **options)
+    return build(Int8Model("net", path.read_bytes(), read_graph(path)), out, Driver(**driver))
 
 
-def test_all_operators_mapped(edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn) -> None:
+def test_all_operators_mapped(edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make) -> None:
     compiled = edge_tpu_pairs / f"{WHOLE}_edgetpu.tflite"
     stand_in(REPORT.replace("operations: 72", "operations: 31"), compiled=compiled, log="the log")
     out = tmp_path / "edge_tpu"
@@ -122,7 +104,7 @@ def test_all_operators_mapped(edge_tpu_pairs: Path, tmp_path: Path, stand_in: St
 
 
 def test_counts_come_from_the_output_file(
-    edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
 ) -> None:
     stand_in(REPORT + PARTLY, compiled=edge_tpu_pairs / f"{PARTIAL}_edgetpu.tflite")
     figures = build_pair(edge_tpu_pairs, PARTIAL, tmp_path / "edge_tpu").figures
@@ -137,12 +119,12 @@ def test_counts_come_from_the_output_file(
 
 
 def test_nothing_mapped_is_an_error_and_leaves_no_compiled_model(
-    edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
 ) -> None:
     output = REPORT + PARTLY.replace("64", "0").replace("CPU: 8", "CPU: 31")
     stand_in(output, compiled=edge_tpu_pairs / f"{WHOLE}.tflite", log="the log")
     out = tmp_path / "edge_tpu"
-    with pytest.raises(TidepoolError, match="nothing was mapped") as error:
+    with pytest.raises(TidepoolError, match="nothing of net was mapped") as error:
         build_pair(edge_tpu_pairs, WHOLE, out)
     assert "1 ARG_MAX: Operation not supported" in error.value.message
     assert error.value.exit_code is ExitCode.ERROR
@@ -155,8 +137,49 @@ def test_nothing_mapped_is_an_error_and_leaves_no_compiled_model(
     ]
 
 
+def test_old_runtime_that_leaves_an_int8_model_on_the_cpu_is_named(
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
+) -> None:
+    stand_in(REPORT, compiled=edge_tpu_pairs / f"{WHOLE}.tflite")
+    options = CompilerOptions(min_runtime_version=11)
+    with pytest.raises(TidepoolError, match="nothing of net was mapped") as error:
+        build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu", options=options)
+    assert "min_runtime_version = 11 leaves int8 models on the CPU" in error.value.hint
+    assert "12 or newer" in error.value.hint
+
+
+def test_table_comes_from_the_log_file_when_it_is_not_printed(
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
+) -> None:
+    log = f"{VERSION}\nInput: net.tflite\nOutput: net_edgetpu.tflite\n{PARTLY}"
+    stand_in(REPORT, compiled=edge_tpu_pairs / f"{PARTIAL}_edgetpu.tflite", log=log)
+    figures = build_pair(edge_tpu_pairs, PARTIAL, tmp_path / "edge_tpu").figures
+    rows = figures["compile_report"]["operators"]
+    assert [(row["opcode"], row["count"]) for row in rows] == [("ARG_MAX", 1), ("CONV_2D", 2)]
+
+
+def test_options_are_checked_before_anything_is_written(
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
+) -> None:
+    compiler = stand_in(REPORT)
+    options = CompilerOptions(intermediate_tensors=("nowhere",))
+    with pytest.raises(TidepoolError, match="no tensor 'nowhere'"):
+        build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu", options=options)
+    assert compiler.calls == [] and not (tmp_path / "edge_tpu").exists()
+
+
+def test_package_of_the_compiled_model_is_read(
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
+) -> None:
+    stand_in(REPORT, compiled=edge_tpu_pairs / f"{WHOLE}_edgetpu.tflite")
+    (part,) = build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu").figures["parts"]
+    assert (part["cached_bytes"], part["streamed_bytes"]) == (566_912, 0)
+    assert part["min_runtime_version"] == 12
+    assert len(part["parameter_caching_tokens"]) == 1
+
+
 def test_failure_keeps_the_model_and_what_the_compiler_said(
-    edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
 ) -> None:
     said = f"{VERSION}\nInvalid model: net.tflite\nModel not quantized\n"
     stand_in(said, code=1)
@@ -170,15 +193,15 @@ def test_failure_keeps_the_model_and_what_the_compiler_said(
 
 
 def test_failure_that_ends_with_code_0_is_noticed(
-    edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
 ) -> None:
     stand_in(f"{VERSION}\n\nInternal compiler error. Aborting! \n")
     with pytest.raises(TidepoolError, match="failed inside"):
-        build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu")
+        build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu", retries=0)
 
 
 def test_unknown_failure_quotes_the_last_words(
-    edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
 ) -> None:
     stand_in(f"{VERSION}\nNobody has seen this.\n", code=3)
     with pytest.raises(TidepoolError, match=r"ended with code 3.*'Nobody has seen this\.'"):
@@ -186,50 +209,39 @@ def test_unknown_failure_quotes_the_last_words(
 
 
 def test_success_without_a_compiled_model_is_an_error(
-    edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
 ) -> None:
     stand_in(REPORT)
-    with pytest.raises(TidepoolError, match="without a compiled model"):
+    with pytest.raises(TidepoolError, match=r"ended without net_edgetpu\.tflite"):
         build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu")
 
 
-def test_crash_names_the_signal(edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn) -> None:
-    stand_in(f"{VERSION}\n", last="kill -SEGV $$")
+def test_crash_names_the_signal(edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make) -> None:
+    stand_in(f"{VERSION}\n", code=-signal.SIGSEGV)
     with pytest.raises(TidepoolError, match="killed by SIGSEGV"):
         build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu")
 
 
-def test_hang_ends_at_the_time_limit_with_its_children(
-    edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn
+def test_hang_ends_at_the_time_limit_and_keeps_the_model(
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
 ) -> None:
-    child = tmp_path / "child"
-    stand_in(f"{VERSION}\n", last=f'sleep 60 & echo $! > "{child}"\nwait')
-    started = time.monotonic()
+    compiler = stand_in(f"{VERSION}\n", hang=60)
     with pytest.raises(TidepoolError, match="didn't finish within 1 seconds"):
         build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu", time_limit=1)
-    assert time.monotonic() - started < 10
-    assert not is_running(int(child.read_text()))
+    assert not is_running(compiler.child)
     assert (tmp_path / "edge_tpu/net_int8.tflite").is_file()
-
-
-def is_running(process: int) -> bool:
-    for _ in range(50):  # an orphan is reaped a moment after it died
-        status = Path(f"/proc/{process}/stat")
-        if not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z":
-            return False
-        time.sleep(0.05)
-    return True
+    assert (tmp_path / "edge_tpu/net_edgetpu_compiler.txt").read_text() == f"{VERSION}\n"
 
 
 def test_output_made_of_another_model_is_refused(
-    edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
 ) -> None:
     stand_in(REPORT, compiled=edge_tpu_pairs / f"{PARTIAL}_edgetpu.tflite")
     with pytest.raises(TidepoolError, match="should be made of"):
         build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu")
 
 
-def test_damaged_output_is_refused(edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn) -> None:
+def test_damaged_output_is_refused(edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make) -> None:
     damaged = tmp_path / "damaged"
     damaged.write_bytes((edge_tpu_pairs / f"{WHOLE}_edgetpu.tflite").read_bytes()[:500])
     stand_in(REPORT, compiled=damaged)
@@ -259,26 +271,10 @@ def test_missing_compiler_has_an_exit_code_of_its_own_and_keeps_the_model(
     assert (out / "net_int8.tflite").read_bytes() == source.read_bytes()
 
 
-@pytest.mark.usefixtures("no_compiler")
-def test_variable_that_names_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(COMPILER_VARIABLE, "/nowhere/edgetpu_compiler")
-    with pytest.raises(TidepoolError, match=f"{COMPILER_VARIABLE} names /nowhere") as error:
-        find_compiler()
-    assert error.value.exit_code is ExitCode.COMPILER_MISSING
-
-
-def test_compiler_on_the_path_is_found(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = stand_in("")
-    monkeypatch.delenv(COMPILER_VARIABLE)
-    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
-    assert find_compiler() == script
-    assert compiler_version(script) == "16.0.384591198"
-
-
 def test_program_of_another_machine_is_an_error(
-    edge_tpu_pairs: Path, tmp_path: Path, stand_in: StandIn
+    edge_tpu_pairs: Path, tmp_path: Path, stand_in: Make
 ) -> None:
-    stand_in("").write_bytes(b"\x7fELF of an unknown kind")
+    stand_in("").executable.write_bytes(b"\x7fELF of an unknown kind")
     with pytest.raises(TidepoolError, match="can't be started"):
         build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu")
     assert (tmp_path / "edge_tpu/net_int8.tflite").is_file()
@@ -307,7 +303,7 @@ def chain(type_: TensorType) -> Graph:
     return b.graph()
 
 
-def test_float_model_is_refused_and_nothing_is_written(tmp_path: Path, stand_in: StandIn) -> None:
+def test_float_model_is_refused_and_nothing_is_written(tmp_path: Path, stand_in: Make) -> None:
     stand_in(REPORT)
     with pytest.raises(TidepoolError, match=r"not fully quantized.*FLOAT32"):
         build(Int8Model("net", b"", chain(TensorType.FLOAT32)), tmp_path / "edge_tpu")
@@ -344,15 +340,37 @@ def test_computed_shape_is_refused_and_a_constant_one_is_not() -> None:
     assert check(dataclasses.replace(base, operators=(static,))).items == ()
 
 
-def test_running_on_a_device_is_refused_honestly(tmp_path: Path) -> None:
-    with pytest.raises(TidepoolError, match="not available in this version"):
+def test_running_needs_a_compiled_model(tmp_path: Path) -> None:
+    with pytest.raises(TidepoolError, match="no compiled models, not one"):
         run(Artifacts(tmp_path, ()), [])
 
 
-def test_the_real_compiler(edge_tpu_pairs: Path, tmp_path: Path) -> None:
-    named = os.environ.get(COMPILER_VARIABLE)
-    if not named and shutil.which("edgetpu_compiler") is None:
+@pytest.fixture
+def real_compiler() -> None:
+    if not os.environ.get(COMPILER_VARIABLE) and shutil.which("edgetpu_compiler") is None:
         pytest.skip("the Edge TPU compiler is not installed (Coral's apt repository, x86-64)")
+
+
+@pytest.mark.usefixtures("real_compiler")
+def test_the_real_compiler(edge_tpu_pairs: Path, tmp_path: Path) -> None:
     figures = build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu").figures
     assert (figures["tpu_operations"], figures["cpu_operations"]) == (31, 0)
     assert figures["compile_report"]["tpu_operations"] == 31
+
+
+@pytest.mark.usefixtures("real_compiler")
+def test_the_real_compiler_cuts_a_model_into_segments(edge_tpu_pairs: Path, tmp_path: Path) -> None:
+    options = CompilerOptions(num_segments=2)
+    figures = build_pair(edge_tpu_pairs, WHOLE, tmp_path / "edge_tpu", options=options).figures
+    assert figures["tpu_operations"] == 31 and len(figures["parts"]) == 2
+
+
+@pytest.mark.usefixtures("real_compiler")
+def test_the_real_compiler_compiles_models_together(edge_tpu_pairs: Path, tmp_path: Path) -> None:
+    paths = [edge_tpu_pairs / f"{name}.tflite" for name in (WHOLE, "mobilenet_v2_1.0_224_quant")]
+    models = [
+        Int8Model(name, path.read_bytes(), read_graph(path))
+        for name, path in zip(("v1", "v2"), paths, strict=True)
+    ]
+    figures = build_together(models, tmp_path / "edge_tpu", Driver()).figures
+    assert figures["parameter_caching_token"] and figures["not_cached"] == []

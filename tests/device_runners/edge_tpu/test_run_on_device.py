@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,145 +11,33 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.edge_tpu_package import minimal_model
+from support.edge_tpu_board import SCRIPT, STOCK, Board, stand_in_library
+from support.edge_tpu_package import compiled_model, minimal_model, options, package
 
 from converters.tflite.builder import GraphBuilder
 from converters.tflite.writer import write_graph
-from device_runners.edge_tpu.standalone import RUN_ON_DEVICE as SCRIPT
+from device_runners.edge_tpu.package import read_package
+from device_runners.edge_tpu.standalone.run_on_device import (
+    Library,
+    device_trouble,
+    difference,
+    is_stock,
+    package_runtime,
+    usage_trouble,
+)
 from device_runners.host.oracle import Oracle
-
-# An interpreter of one int8 input [1, 8] and one output, the input plus one; it writes down how
-# it was made. {trouble} is what happens when tensors are allocated.
-INTERPRETER = """
-import json, os, signal, sys, time
-import numpy as np
-
-DETAIL = {{"index": 0, "name": "x", "shape": np.array([1, 8]), "dtype": np.int8,
-           "quantization": (0.5, 3)}}
-
-def load_delegate(library, options=None):
-    if library == "absent.so":
-        raise ValueError("Failed to load delegate from absent.so")
-    return [library, options]
-
-def load_edgetpu_delegate(options=None):
-    return ["pycoral", options]
-
-class Interpreter:
-    def __init__(self, model_path=None, experimental_delegates=None):
-        self.made_of = [__name__, experimental_delegates]
-        self.value = None
-    def allocate_tensors(self):
-        with open(os.environ["MADE_OF"], "w") as file:
-            json.dump(self.made_of, file)
-        {trouble}
-    def get_input_details(self):
-        return [DETAIL]
-    def get_output_details(self):
-        return [dict(DETAIL, index=1, name="y")]
-    def set_tensor(self, index, value):
-        assert value.shape == (1, 8) and value.dtype == np.int8
-        self.value = value
-    def invoke(self):
-        pass
-    def get_tensor(self, index):
-        return self.value + np.int8(1)
-
-def make_interpreter(model_path, device=None, delegate=None):
-    return Interpreter(model_path, [delegate])
-"""
 
 TOO_NEW = "Package requires runtime version (14), which is newer than this runtime version (13)."
 
 
-class Board:
-    """A folder of stand-in packages that the script finds before the real ones."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.packages = folder / "packages"
-        self.programs = folder / "programs"
-        self.made_of = folder / "made_of.json"
-        for place in (self.packages, self.programs):
-            place.mkdir()
-        # What is installed on this machine is not on the board.
-        (self.packages / "sitecustomize.py").write_text(
-            "import importlib.util, sys\n"
-            "find_spec = importlib.util.find_spec\n"
-            "def spec(name, package=None):\n"
-            "    found = find_spec(name, package)\n"
-            "    ours = found is not None and str(found.origin).startswith(sys.path[1])\n"
-            "    return found if ours or name == 'numpy' else None\n"
-            "importlib.util.find_spec = spec\n"
-        )
-        self.model = folder / "net_edgetpu.tflite"
-        self.model.write_bytes(minimal_model())
-
-    def install(self, package: str, version: str, trouble: str = "pass") -> None:
-        top = self.packages / package.split(".", maxsplit=1)[0]
-        top.mkdir()
-        if not (self.packages / "numpy").exists():
-            self.install_numpy("1.26.4")
-        (top / "__init__.py").write_text("")
-        (self.packages / f"{top.name}-{version}.dist-info").mkdir()
-        source = INTERPRETER.format(trouble=trouble)
-        if top.name == "pycoral":
-            (top / "utils").mkdir()
-            (top / "utils" / "__init__.py").write_text("")
-            (top / "utils" / "edgetpu.py").write_text(source)
-        else:
-            source = source.replace("load_edgetpu_delegate", "_unused")
-            (top / "interpreter.py").write_text(source)
-
-    def install_numpy(self, version: str) -> None:
-        """Makes the script see another version of NumPy than there is."""
-        real = Path(np.__file__).parent
-        for name in ("numpy", "numpy.libs"):
-            (self.packages / name).symlink_to(real.with_name(name))
-        (self.packages / f"numpy-{version}.dist-info").mkdir()
-
-    def install_libedgetpu(self, version: str) -> None:
-        query = self.programs / "dpkg-query"
-        query.write_text(f"#!/bin/sh\nprintf '{version}\\n'\n")
-        query.chmod(0o755)
-
-    def run(self, *arguments: object, model: Path | None = None) -> Any:
-        return subprocess.run(
-            [sys.executable, str(SCRIPT), str(model or self.model), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env={
-                "PATH": f"{self.programs}:/bin:/usr/bin",
-                "PYTHONPATH": str(self.packages),
-                "MADE_OF": str(self.made_of),
-                "HOME": os.environ.get("HOME", "/"),
-            },
-        )
-
-    def report(self, *arguments: object, model: Path | None = None) -> dict[str, Any]:
-        done = self.run("--runs", 5, "--warm-up", 1, *arguments, model=model)
-        assert done.returncode == 0, done.stderr
-        report: dict[str, Any] = json.loads(done.stdout)
-        return report
-
-    def error(self, *arguments: object, model: Path | None = None) -> str:
-        done = self.run("--runs", 1, "--warm-up", 0, *arguments, model=model)
-        assert done.returncode == 1, done.stderr
-        assert done.stdout == ""
-        assert "Traceback" not in done.stderr
-        assert "hint: " in done.stderr
-        return str(done.stderr)
-
-    def array(self, name: str, values: Any) -> Path:
-        path = self.folder / f"{name}.npy"
-        np.save(path, values)
-        return path
+@pytest.fixture(scope="session")
+def libedgetpu(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stand_in_library(tmp_path_factory.mktemp("libedgetpu"))
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Board:
-    return Board(tmp_path)
+def board(tmp_path: Path, libedgetpu: Path) -> Board:
+    return Board(tmp_path, libedgetpu)
 
 
 def test_syntax_of_old_and_new_pythons() -> None:
@@ -182,10 +69,18 @@ def test_latency_and_differences(board: Board) -> None:
     )
     assert report["interpreter"] == "tflite_runtime.interpreter"
     assert report["samples"] == 3
-    assert report["differences"] == [{"output": "y", "unit": "LSB", "max": 4.0, "mean": 4 / 24}]
+    assert report["differences"] == [
+        {"output": "y", "unit": "LSB", "max": 4.0, "mean": 4 / 24, "equal": 23 / 24}
+        | {"same_argmax": 2 / 3}
+    ]
     latency = report["latency_ms"]
-    assert (latency["runs"], latency["warm_up"]) == (5, 1)
-    assert 0 <= latency["min"] <= latency["p50"] <= latency["p99"] <= latency["max"]
+    assert (latency["runs"], latency["warmup"]) == (5, 1)
+    assert 0 <= latency["min"] <= latency["p50"] <= latency["p90"] <= latency["p99"]
+    assert latency["p99"] <= latency["max"]
+    assert latency["min"] <= latency["mean"] <= latency["max"]
+    assert report["first_ms"] >= 0
+    assert "perf_counter" in report["clock"]
+    assert report["runtime"].endswith("RuntimeVersion(14)")
     assert "tflite_runtime 2.5.0.post1" in report["versions"]
     assert np.load(outputs)["output_0"].shape == (3, 1, 8)
     assert json.loads(board.made_of.read_text())[1] == [["libedgetpu.so.1", {}]]
@@ -209,9 +104,11 @@ def test_gate_on_the_difference(board: Board, limit: int, code: int) -> None:
 @pytest.mark.parametrize("device", ["usb", "pci", "usb:1", ":0"])
 def test_options_of_the_delegate(board: Board, device: str) -> None:
     board.install("ai_edge_litert", "1.2.0")
-    extra = ("--performance", "Max") if ":" in device else ()
-    board.report("--device", device, *extra)
-    options = {"device": device} | ({"Performance": "Max"} if extra else {})
+    extra = ("--option", "Performance=Max", "--option", "Usb.MaxBulkInQueueLength=8")
+    board.report("--device", device, *(extra if ":" in device else ()))
+    options = {"device": device}
+    if ":" in device:
+        options |= {"Performance": "Max", "Usb.MaxBulkInQueueLength": "8"}
     assert json.loads(board.made_of.read_text()) == [
         "ai_edge_litert.interpreter",
         [["libedgetpu.so.1", options]],
@@ -219,15 +116,30 @@ def test_options_of_the_delegate(board: Board, device: str) -> None:
 
 
 def test_googles_pycoral_comes_first(board: Board) -> None:
-    board.install("pycoral.utils", "2.0.0")
+    board.install_pycoral()
+    board.install("tflite_runtime", "2.5.0.post1")
     board.install("ai_edge_litert", "1.2.0")
     assert board.report("--device", "usb")["interpreter"] == "pycoral.utils.edgetpu"
-    assert json.loads(board.made_of.read_text())[1] == [["pycoral", {"device": "usb"}]]
+    assert json.loads(board.made_of.read_text()) == [
+        "tflite_runtime.interpreter",
+        [["pycoral", {"device": "usb"}]],
+    ]
+
+
+def test_named_library(board: Board) -> None:
+    """Google's pycoral knows the standard name only, so the library is loaded without its help."""
+    board.install_pycoral()
+    board.install("tflite_runtime", "2.5.0.post1")
+    board.report("--library", board.library)
+    assert json.loads(board.made_of.read_text())[1] == [[str(board.library), {}]]
+    board.environment["EDGETPU_LIBRARY"] = str(board.library)
+    del board.environment["LD_LIBRARY_PATH"]
+    board.report()
+    assert json.loads(board.made_of.read_text())[1] == [[str(board.library), {}]]
 
 
 def test_the_other_pycoral_is_left_alone(board: Board) -> None:
-    (board.packages / "pycoral").mkdir()
-    (board.packages / "pycoral" / "__init__.py").write_text("raise SystemExit('not this one')")
+    board.install_other_pycoral()
     board.install("tflite_runtime", "2.5.0.post1")
     report = board.report()
     assert report["interpreter"] == "tflite_runtime.interpreter"
@@ -242,6 +154,17 @@ def test_numpy_2_with_tflite_runtime(board: Board) -> None:
     assert 'pip install "numpy<2"' in message
 
 
+def test_numpy_2_that_nobody_foresaw(board: Board) -> None:
+    board.install(
+        "ai_edge_litert",
+        "1.2.0",
+        "print('AttributeError: _ARRAY_API not found', file=sys.stderr); raise SystemError('?')",
+    )
+    message = board.error()
+    assert "the interpreter is built against NumPy 1, but NumPy 1.26.4 is installed" in message
+    assert 'pip install "numpy<2"' in message
+
+
 @pytest.mark.parametrize(
     ("package", "version"), [("tflite_runtime", "2.12.0"), ("ai_edge_litert", "1.2.0")]
 )
@@ -249,26 +172,90 @@ def test_stock_libedgetpu_with_a_newer_interpreter(
     board: Board, package: str, version: str
 ) -> None:
     board.install(package, version)
-    board.install_libedgetpu("16.0")
+    board.environment["STAND_IN_VERSION"] = STOCK
     message = board.error()
-    assert f"libedgetpu 16.0 would crash here ({package} {version}" in message
+    assert f"{package} {version} would crash with this libedgetpu" in message
+    assert STOCK in message
     assert "tflite_runtime 2.5.0.post1" in message
     assert not board.made_of.exists()
 
 
+def test_interpreter_that_fits_is_preferred(board: Board) -> None:
+    board.install("ai_edge_litert", "1.2.0")
+    board.install("tflite_runtime", "2.5.0.post1")
+    board.environment["STAND_IN_VERSION"] = STOCK
+    report = board.report()
+    assert report["interpreter"] == "tflite_runtime.interpreter"
+    assert report["notes"][0].startswith("ai_edge_litert 1.2.0 would crash with this libedgetpu")
+
+
 @pytest.mark.parametrize(
-    ("runtime", "library"), [("2.5.0.post1", "16.0"), ("2.14.0", "16.0tf2.17.1-1")]
+    ("version", "stock"),
+    [
+        (STOCK, True),
+        ("BuildLabel(COMPILER=5.4.0 20160609,DATE=redacted,TIME=redacted)", True),
+        ("BuildLabel(COMPILER=MSVC 192528612,DATE=Jul 20 2021,TIME=14:30:22)", True),
+        ("BuildLabel(COMPILER=Apple LLVM 12.0.0 (clang),DATE=Jul  9 2021,TIME=1:1:1)", True),
+        ("BuildLabel(COMPILER=14.2.0,DATE=Feb 22 2026,TIME=09:51:57)", False),
+        ("BuildLabel(COMPILER=14.2.0,DATE=redacted,TIME=redacted)", False),
+        ("BuildLabel(N/A)", False),
+        ("", False),
+    ],
 )
-def test_libraries_that_fit(board: Board, runtime: str, library: str) -> None:
-    board.install("tflite_runtime", runtime)
-    board.install_libedgetpu(library)
+def test_builds_of_libedgetpu(version: str, stock: bool) -> None:
+    assert is_stock(Library("/somewhere/libedgetpu.so.1", version)) is stock
+
+
+def test_debian_knows_where_the_library_does_not(board: Board) -> None:
+    board.install("tflite_runtime", "2.14.0")
+    board.environment["STAND_IN_VERSION"] = "BuildLabel(N/A), RuntimeVersion(14)"
+    board.install_libedgetpu("16.0tf2.17.1-1")
     assert board.report()["samples"] == 1
+    board.install_libedgetpu("16.0")
+    assert "tflite_runtime 2.14.0 would crash" in board.error()
+
+
+def test_package_newer_than_the_library_is_refused_before_it_is_loaded(board: Board) -> None:
+    board.install("tflite_runtime", "2.5.0.post1")
+    board.environment["STAND_IN_VERSION"] = STOCK.replace("(14)", "(12)")
+    message = board.error()
+    assert "the package needs runtime version 13, but this libedgetpu has version 12" in message
+    assert "edgetpu_compiler -m 12" in message
+    assert not board.made_of.exists()
+
+
+def test_runtime_version_of_real_packages(edge_tpu_pairs: Path) -> None:
+    files = sorted(edge_tpu_pairs.glob("*_edgetpu.tflite"))
+    assert files
+    for file in files:
+        expected = read_package(file).min_runtime_version
+        assert package_runtime(file.read_bytes()) == expected > 0, file.name
+
+
+def test_runtime_version_of_several_packages() -> None:
+    versions = [package(f0=("i32", version)) for version in (10, 14, 12)]
+    model = compiled_model(*(options({"1": 0, "4": content}) for content in versions))
+    assert package_runtime(model) == 14
+
+
+def test_runtime_version_in_damaged_files() -> None:
+    content = minimal_model()
+    assert package_runtime(b"") == package_runtime(b"DWN1") == package_runtime(b"weights") == 0
+    generator = np.random.default_rng(0)
+    for length in range(0, len(content), 7):
+        package_runtime(content[:length])
+    for _ in range(300):
+        damaged = bytearray(content)
+        at = damaged.index(b"DWN1")
+        damaged[at - 4 : at] = generator.bytes(4)
+        damaged[at + 4 : at + 24] = generator.bytes(20)
+        assert 0 <= package_runtime(bytes(damaged)) < 1000
 
 
 def test_crash_is_explained(board: Board) -> None:
     board.install("ai_edge_litert", "1.2.0", "os.kill(os.getpid(), signal.SIGSEGV)")
     message = board.error()
-    assert "the interpreter crashed (SIGSEGV): ai_edge_litert 1.2.0" in message
+    assert "the interpreter crashed (SIGSEGV): Python 3" in message
     assert "stock libedgetpu 16.0" in message
 
 
@@ -320,19 +307,53 @@ def test_outputs_that_can_not_be_written(board: Board) -> None:
     assert "y.npz can't be written" in board.error("--outputs", absent)
 
 
-def test_device_that_is_not_there(board: Board) -> None:
+def test_library_that_is_not_there(board: Board) -> None:
     board.install("ai_edge_litert", "1.2.0")
-    message = board.error("--library", "absent.so", "--device", "usb")
-    assert "loading on the device 'usb' failed: Failed to load delegate" in message
-    assert "lsusb" in message
+    message = board.error("--library", "absent.so")
+    assert "libedgetpu can't be loaded: absent.so" in message
+    assert "EDGETPU_LIBRARY" in message
+    assert "libc.so.6 is no libedgetpu" in board.error("--library", "libc.so.6")
+
+
+def test_interpreter_that_can_not_be_imported(board: Board) -> None:
+    board.install("ai_edge_litert", "1.2.0")
+    (board.packages / "ai_edge_litert" / "interpreter.py").write_text("import absent_module")
+    assert "ai_edge_litert.interpreter can't be imported: No module named" in board.error()
+
+
+def test_real_interpreter_without_a_device(board: Board) -> None:
+    if device_trouble("auto") is None:
+        pytest.skip("an Edge TPU is attached here")
+    board.show("numpy", "ai_edge_litert")
+    message = board.error()
+    assert message.startswith(f"error: {device_trouble('auto')}")
+
+
+def test_real_interpreter_that_crashes(board: Board) -> None:
+    """The library crashes when the interpreter asks it for a delegate, as a stock build does."""
+    board.show("numpy", "ai_edge_litert")
+    board.environment["STAND_IN_CRASH"] = "1"
+    message = board.error()
+    assert "the interpreter crashed (SIGSEGV)" in message
+    assert "ai_edge_litert " in message
+    assert "rebuilt on the interpreter's TensorFlow" in message
 
 
 def test_board_without_an_interpreter(board: Board) -> None:
     assert "no interpreter is installed here" in board.error()
 
 
+def test_board_without_numpy(board: Board) -> None:
+    board.show()
+    assert "NumPy is not installed here" in board.error()
+
+
 def test_compiled_model_on_the_cpu(board: Board) -> None:
-    assert "can't run on the CPU" in board.error("--device", "cpu")
+    message = board.error("--device", "cpu")
+    assert "can't run on the CPU" in message
+    assert str(board.folder / "net_int8.tflite") in message
+    (board.folder / "net.tflite").write_bytes(_relu())
+    assert str(board.folder / "net.tflite") in board.error("--device", "cpu")
 
 
 def test_model_that_is_not_compiled(board: Board, tmp_path: Path) -> None:
@@ -382,6 +403,8 @@ def test_number_of_files(board: Board) -> None:
     x = board.array("x", np.zeros((1, 8), np.int8))
     assert "the model has 1 inputs, but 2 files are given" in board.error("--inputs", x, x)
     assert "1 outputs, but 2 files" in board.error("--inputs", x, "--expected", x, x)
+    none = board.array("none", np.zeros((0, 1, 8), np.int8))
+    assert "the inputs have no samples" in board.error("--inputs", none)
     two = board.array("two", np.zeros((2, 8), np.int8))
     assert "has 2 samples, but the inputs have 1" in board.error("--inputs", x, "--expected", two)
     assert "absent.npy does not exist" in board.error("--inputs", board.folder / "absent.npy")
@@ -391,7 +414,10 @@ def test_number_of_files(board: Board) -> None:
     "arguments",
     [
         ("--device", "gpu"),
-        ("--device", "usb", "--performance", "Max"),
+        ("--device", "usb", "--option", "Performance=Max"),
+        ("--device", "usb:0", "--option", "Performance=Fast"),
+        ("--device", "usb:0", "--option", "Usb.MaxBulkInQueueLength=256"),
+        ("--device", "usb:0", "--option", "Speed"),
         ("--runs", "0"),
         ("--max-difference", "1"),
         ("--expected", "y.npy"),
@@ -401,6 +427,96 @@ def test_wrong_command_lines(board: Board, arguments: tuple[str, ...]) -> None:
     done = board.run(*arguments)
     assert done.returncode == 2
     assert "usage:" in done.stderr
+
+
+def test_wrong_option_names_the_right_ones() -> None:
+    assert "Low, Medium, High, Max" in usage_trouble("usb:0", ["Performance=1"], 1, 0)
+    assert "0 to 255" in usage_trouble("usb:0", ["Usb.MaxBulkInQueueLength=x"], 1, 0)
+    assert usage_trouble("usb:0", ["Usb.AlwaysDfu=True"], 1, 0) == ""
+
+
+def test_argmax_of_indices_means_nothing() -> None:
+    labels = np.arange(8).reshape(1, 8)
+    found = difference("ArgMax", labels, labels, quantized=False)
+    assert (found["unit"], found["equal"], found["same_argmax"]) == ("value", 1.0, None)
+
+
+class Machine:
+    """What Linux shows of the devices, in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def file(self, path: str, text: str = "") -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def usb(self, name: str, vendor: str, product: str, number: int) -> Path:
+        texts = {"idVendor": vendor, "idProduct": product, "busnum": 2, "devnum": number}
+        for key, value in texts.items():
+            self.file(f"sys/bus/usb/devices/{name}/{key}", f"{value}\n")
+        return self.file(f"dev/bus/usb/002/{number:03}")
+
+    def trouble(self, device: str) -> str:
+        error = device_trouble(device, self.root)
+        return "" if error is None else f"{error}; {error.hint}"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("device", "kind"), [("auto", "Edge TPU"), ("usb:0", "USB Edge TPU"), ("pci", "PCIe Edge TPU")]
+)
+def test_no_device(machine: Machine, device: str, kind: str) -> None:
+    machine.usb("1-1", "1d6b", "0002", 1)  # a hub
+    assert machine.trouble(device).startswith(f"no {kind} is attached")
+
+
+@pytest.mark.parametrize(("vendor", "product"), [("1a6e", "089a"), ("18d1", "9302")])
+def test_usb_stick(machine: Machine, vendor: str, product: str) -> None:
+    machine.usb("2-1", vendor, product, 7)
+    for device in ("auto", "usb", "usb:0", ":0"):
+        assert machine.trouble(device) == ""
+    assert machine.trouble("pci").startswith("no PCIe Edge TPU")
+    assert "'usb:1' is not there: 1 of its kind" in machine.trouble("usb:1")
+
+
+def test_pci_module(machine: Machine) -> None:
+    machine.file("sys/bus/pci/devices/0000:01:00.0/vendor", "0x1ac1\n")
+    machine.file("sys/bus/pci/devices/0000:01:00.0/device", "0x089a\n")
+    assert "its driver is not loaded; install gasket-dkms" in machine.trouble("pci")
+    assert machine.trouble("usb").startswith("no USB Edge TPU")
+    machine.file("dev/apex_0")
+    assert machine.trouble("pci:0") == machine.trouble("auto") == ""
+
+
+def test_device_that_may_not_be_opened(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The test may run as root, who may open everything.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    machine.usb("2-1", "18d1", "9302", 7)
+    message = machine.trouble("usb")
+    assert message.startswith("this user may not open /dev/bus/usb/002/007")
+    assert "udev" in message and "plugdev" in message
+
+
+def test_device_in_use(machine: Machine) -> None:
+    machine.file("dev/apex_0")
+    machine.file("dev/apex_1")
+    machine.file("proc/4711/comm", "frigate\n")
+    (machine.root / "proc/4711/fd").mkdir()
+    (machine.root / "proc/4711/fd/5").symlink_to("/dev/apex_1")
+    assert "in use by process 4711 (frigate)" in machine.trouble("pci:1")
+    assert machine.trouble("pci:0") == ""
+
+
+def test_device_that_the_container_does_not_see(machine: Machine) -> None:
+    machine.usb("2-1", "18d1", "9302", 7).unlink()
+    assert "there is no /dev/bus/usb/002/007 here; a container" in machine.trouble("usb")
 
 
 def _relu() -> bytes:
