@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,10 @@ from device_runners.cgen.c_text import (
     params_definition,
     rodata_bytes,
 )
+from device_runners.cgen.kernels_version import KERNELS_HEADER, kernel_file, kernels_version
 from device_runners.cgen.memory import Memory
 from device_runners.cgen.operation import ConstantArray, Emission, KernelCall
 from device_runners.cgen.program import Program
-
-KERNELS_HEADER = "tidepool_kernels.h"
 
 
 @dataclass(frozen=True)
@@ -77,14 +75,6 @@ def render(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def kernel_file(name: str) -> tuple[str, str]:
-    """Name in the output folder, and content, of a kernel (without ``.c``) or of the header."""
-    folder = resources.files("device_runners.cgen") / "kernels"
-    if name == KERNELS_HEADER:
-        return name, (folder / name).read_text()
-    return f"tidepool_{name}.c", (folder / f"{name}.c").read_text()
-
-
 def write_sources(unit: Unit, folder: Path) -> tuple[str, ...]:
     """Writes the model's header and source and the kernels it uses; returns the files' names."""
     context = _context(unit)
@@ -124,6 +114,7 @@ def _context(unit: Unit) -> dict[str, Any]:
     return {
         "model": unit.name,
         "M": unit.name.upper(),
+        "kernels_version": kernels_version(),
         "macs": unit.macs,
         "weights_bytes": unit.weights_bytes,
         "arena_bytes": memory.arena_bytes,

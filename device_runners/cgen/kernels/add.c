@@ -16,6 +16,7 @@ static int8_t add(const tidepool_add_params *p, int32_t a, int32_t b)
     return (int8_t)tidepool_clamp(sum + p->output_zero_point, p->output_min, p->output_max);
 }
 
+TIDEPOOL_KERNEL
 void tidepool_add(const tidepool_add_params *params, const int8_t *input_1, const int8_t *input_2,
                   int8_t *output)
 {

@@ -25,6 +25,7 @@ static int32_t window_mean(const tidepool_window *w, const int8_t *channel, int3
     return (sum > 0) ? (sum + count / 2) / count : (sum - count / 2) / count;
 }
 
+TIDEPOOL_KERNEL
 void tidepool_average_pool_2d(const tidepool_pool_2d_params *params, const int8_t *input,
                               int8_t *output)
 {

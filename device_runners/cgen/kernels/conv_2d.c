@@ -27,6 +27,7 @@ static int32_t window_sum(const tidepool_conv_2d_params *p, const int8_t *image,
     return sum;
 }
 
+TIDEPOOL_KERNEL
 void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input, int8_t *output)
 {
     const tidepool_window *w = &params->window;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+TIDEPOOL_KERNEL
 void tidepool_copy(const tidepool_copy_params *params, const int8_t *input, int8_t *output)
 {
     for (int32_t row = 0; row < params->rows; ++row) {

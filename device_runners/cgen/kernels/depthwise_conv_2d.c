@@ -24,6 +24,7 @@ static int32_t window_sum(const tidepool_depthwise_conv_2d_params *p, const int8
     return sum;
 }
 
+TIDEPOOL_KERNEL
 void tidepool_depthwise_conv_2d(const tidepool_depthwise_conv_2d_params *params,
                                 const int8_t *input, int8_t *output)
 {

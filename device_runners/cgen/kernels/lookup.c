@@ -1,6 +1,7 @@
 /* LOGISTIC, int8: one table of 256 results. */
 #include "tidepool_kernels.h"
 
+TIDEPOOL_KERNEL
 void tidepool_lookup(const tidepool_lookup_params *params, const int8_t *input, int8_t *output)
 {
     for (int32_t i = 0; i < params->count; ++i) {

@@ -23,6 +23,7 @@ static int32_t window_max(const tidepool_window *w, const int8_t *channel, int32
     return max;
 }
 
+TIDEPOOL_KERNEL
 void tidepool_max_pool_2d(const tidepool_pool_2d_params *params, const int8_t *input,
                           int8_t *output)
 {

@@ -20,6 +20,7 @@ static int32_t next_index(int32_t *index, const int32_t *sizes, const int32_t *s
     return -1;
 }
 
+TIDEPOOL_KERNEL
 void tidepool_mean(const tidepool_mean_params *params, const int8_t *input, int8_t *output)
 {
     int32_t kept[DIMENSIONS] = {0};

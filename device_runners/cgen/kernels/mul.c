@@ -8,6 +8,7 @@ static int8_t mul(const tidepool_mul_params *p, int32_t a, int32_t b)
     return (int8_t)tidepool_clamp(scaled + p->output_zero_point, p->output_min, p->output_max);
 }
 
+TIDEPOOL_KERNEL
 void tidepool_mul(const tidepool_mul_params *params, const int8_t *input_1, const int8_t *input_2,
                   int8_t *output)
 {

@@ -13,6 +13,7 @@ static int8_t *fill(int8_t *output, int32_t count, int32_t value)
     return output;
 }
 
+TIDEPOOL_KERNEL
 void tidepool_pad(const tidepool_pad_params *params, const int8_t *input, int8_t *output)
 {
     const int32_t last = DIMENSIONS - 1;

@@ -1,6 +1,7 @@
 /* RELU, RELU6 and QUANTIZE, int8 to int8: a change of scale and a clamp. */
 #include "tidepool_kernels.h"
 
+TIDEPOOL_KERNEL
 void tidepool_rescale(const tidepool_rescale_params *params, const int8_t *input, int8_t *output)
 {
     for (int32_t i = 0; i < params->count; ++i) {

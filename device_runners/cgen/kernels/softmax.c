@@ -78,6 +78,7 @@ static void softmax_row(const tidepool_softmax_params *p, const int8_t *input, i
     }
 }
 
+TIDEPOOL_KERNEL
 void tidepool_softmax(const tidepool_softmax_params *params, const int8_t *input, int8_t *output)
 {
     for (int32_t row = 0; row < params->rows; ++row) {

@@ -1,7 +1,7 @@
 /* Tidepool int8 kernels, portable C11.
  *
  * This file and the tidepool_<kernel>.c beside it are the same, byte for byte, whatever model they
- * were written with: an image with several models compiles each of them once.
+ * were written with. Models in one image may each bring a copy: see "Several models" below.
  *
  * Conventions of every kernel
  *   - Tensors are int8, dense, the last dimension innermost (NHWC).
@@ -26,6 +26,23 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- Several models in one image ---------------------------------------------------------- */
+
+/* Weak: of equal kernels that several models bring, the linker keeps one; the copies take no flash
+ * where unused sections are dropped (-ffunction-sections, --gc-sections). Only the definition is
+ * weak: a reference that is would not load the kernel from an archive. */
+#if defined(__GNUC__)
+#define TIDEPOOL_KERNEL __attribute__((weak))
+#elif defined(__ICCARM__)
+#define TIDEPOOL_KERNEL __weak
+#else
+#define TIDEPOOL_KERNEL
+#endif
+
+/* A digest of all kernels' sources. It ends each kernel's name, so that kernels of another version
+ * are other functions, and models of different versions fit in one image. */
+#define TIDEPOOL_KERNELS_VERSION 0x0 /* the code generator fills this in */
 
 #ifdef TIDEPOOL_TRACE
 /* Called by the generated code after each operator, for each of its outputs, and for each graph

@@ -19,7 +19,7 @@ from converters.tflite.builder import GraphBuilder
 from converters.tflite.graph import Graph
 from device_runners.cgen import build
 from device_runners.cgen.host_build import WARNING_FLAGS
-from device_runners.cgen.sources import kernel_file
+from device_runners.cgen.kernels_version import kernel_file
 from device_runners.runner import Artifacts
 
 _CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
