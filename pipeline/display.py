@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,7 +22,6 @@ from rich.table import Table
 
 from converters.errors import TidepoolError
 from converters.progress import Progress
-from device_runners.edge_tpu.preflight import Preflight
 from device_runners.runner import Findings
 from pipeline.budgets import describe
 from pipeline.report import (
@@ -33,6 +33,7 @@ from pipeline.report import (
     QatReport,
     Report,
 )
+from pipeline.stages.edge_tpu import Outlook, describe_layers
 
 # Progress, notes and errors go to standard error: standard output is the result's alone.
 _status = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -123,6 +124,17 @@ def _add_mcu(table: Table, mcu: McuReport) -> None:
 
 
 def _add_edge_tpu(table: Table, report: EdgeTpuReport) -> None:
+    for layers in report.layer_rewrites:
+        table.add_row("layers replaced", escape(describe_layers(layers)))
+    for one in report.rewrites:
+        table.add_row("rewritten", escape(f"{one.name} ({one.count}x): {one.note}"))
+    if report.rewrite_difference is not None:
+        table.add_row("", f"largest change of an output: {report.rewrite_difference:g} LSB")
+    if report.rewrites:
+        table.add_row(
+            "before these",
+            f"{report.mapped_before_rewrites} of {report.operators_before_rewrites} operators",
+        )
     prediction = report.preflight
     table.add_row(
         "predicted to map",
@@ -132,13 +144,34 @@ def _add_edge_tpu(table: Table, report: EdgeTpuReport) -> None:
     if not report.compiled:
         table.add_row("Edge TPU", "[yellow]not compiled[/]")
         return
-    figures = report.figures
-    table.add_row("compiler", f"version {figures['compiler_version']}")
+    _add_compiled(table, report.figures)
+
+
+def _add_compiled(table: Table, figures: dict[str, Any]) -> None:
+    attempts = len(figures["attempts"])
+    times = "" if attempts == 1 else f", called {attempts} times"
+    table.add_row("compiler", f"version {figures['compiler_version']}{times}")
     table.add_row("on the Edge TPU", f"{figures['tpu_operations']} operators")
     table.add_row("on the CPU", f"{figures['cpu_operations']} operators")
-    if report.mispredicted:
-        named = ", ".join(str(index) for index in report.mispredicted)
-        table.add_row("[yellow]predicted otherwise[/]", f"operators {named}")
+    for part in figures["parts"]:
+        table.add_row(
+            escape(part["file"]),
+            f"{part['bytes']:,} bytes; parameters {part['cached_bytes']:,} cached, "
+            f"{part['streamed_bytes']:,} streamed",
+        )
+    for search in figures["delegate_searches"]:
+        for name in search["intermediate_tensors"]:
+            table.add_row("the Edge TPU's part ends at", escape(name))
+    for text in figures["compiler_warnings"]:
+        table.add_row("the compiler warns", escape(text))
+    for op in figures["differences"]["operators"]:
+        table.add_row(
+            "[yellow]predicted otherwise[/]",
+            escape(
+                f"operator {op['index']} {op['op']}: predicted '{op['predicted']}', the compiler "
+                f"says '{op['compiler']}'"
+            ),
+        )
 
 
 def _add_emulation(table: Table, emulation: EmulationReport) -> None:
@@ -229,8 +262,9 @@ def show_findings(title: str, findings: Findings) -> None:
     _result.print(table)
 
 
-def show_preflight(title: str, prediction: Preflight) -> None:
+def show_outlook(title: str, outlook: Outlook) -> None:
     """What the Edge TPU compiler will make of a model: the operators, and what it adds up to."""
+    prediction = outlook.before
     show_rows(
         title,
         ("op", "opcode", "output", "predicted status", "what to do"),
@@ -268,6 +302,11 @@ def show_preflight(title: str, prediction: Preflight) -> None:
         table.add_row("", escape(latency.source))
     for finding in prediction.warnings:
         table.add_row("[yellow]warning[/]", escape(f"{finding.message}: {finding.hint}"))
+    for one in outlook.rewritten.applied:
+        table.add_row("deploy rewrites", escape(f"{one.name} ({one.count}x): {one.note}"))
+    if outlook.rewritten.applied:
+        mapped, total = outlook.after.mapped_ops, outlook.after.total_ops
+        table.add_row("after that", f"{mapped} of {total} operators map")
     _result.print(table)
 
 

@@ -214,19 +214,57 @@ class BudgetReport(_Part):
     passed: bool
 
 
+class LayerRewriteReport(_Part):
+    """Layers of the Keras model that were replaced by forms that map.
+
+    Attributes:
+        max_error: Largest absolute difference of the function, for any input; 0 where exact.
+    """
+
+    name: str
+    layers: list[str]
+    exact: bool
+    max_error: float
+    note: str
+
+
+class RewriteReport(_Part):
+    """A rewrite of the int8 graph, and in how many places it changed it."""
+
+    name: str
+    count: int
+    exact: bool
+    note: str
+
+
 class EdgeTpuReport(_Part):
     """The Coral target.
 
     Attributes:
         directory: Where its files are.
-        preflight: The prediction, as ``tidepool check --target edge-tpu --json`` prints it.
+        mapped_before_rewrites: How many operators would map without the rewrites.
+        operators_before_rewrites: How many there were.
+        layer_rewrites: What was replaced in the Keras model.
+        rewrites: What was changed in the int8 graph.
+        rewrite_difference: Largest difference that these make to an output on random inputs, in
+            steps of its scale; None when there was nothing to compare, or no reference kernel.
+        preflight: The prediction for the compiler's input, as ``tidepool check --target edge-tpu
+            --json`` prints it.
+        warnings: What the prediction warns of.
         compiled: Whether the compiler ran and its result is there.
         mispredicted: Indices of the operators for which the compiler decided otherwise.
-        figures: What was read from the compiled file and the compiler's log.
+        figures: What was read from the compiled files and the compiler's log; ``differences``
+            holds both verdicts on each operator for which they differ.
     """
 
     directory: str
+    mapped_before_rewrites: int
+    operators_before_rewrites: int
+    layer_rewrites: list[LayerRewriteReport] = []
+    rewrites: list[RewriteReport] = []
+    rewrite_difference: float | None = None
     preflight: dict[str, Any]
+    warnings: list[str] = []
     compiled: bool
     mispredicted: list[int] = []
     figures: dict[str, Any] = {}

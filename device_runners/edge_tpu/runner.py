@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from converters.errors import TidepoolError
@@ -18,6 +19,7 @@ from device_runners.edge_tpu.standalone import RUN_ON_DEVICE
 from device_runners.runner import Artifacts, Finding, Findings, Int8Model
 
 _DEFAULT_DRIVER = Driver()
+_NOTHING: Mapping[str, bytes | str] = MappingProxyType({})
 
 
 def check(graph: Graph) -> Findings:
@@ -28,7 +30,13 @@ def check(graph: Graph) -> Findings:
     return Findings(tuple(findings))
 
 
-def build(model: Int8Model, out: Path, driver: Driver = _DEFAULT_DRIVER) -> Artifacts:
+def build(
+    model: Int8Model,
+    out: Path,
+    driver: Driver = _DEFAULT_DRIVER,
+    *,
+    beside: Mapping[str, bytes | str] = _NOTHING,
+) -> Artifacts:
     """Compiles a full-integer model for the Edge TPU.
 
     Writes ``<name>_int8.tflite`` (the compiler's input), ``<name>_edgetpu.tflite`` and
@@ -41,6 +49,7 @@ def build(model: Int8Model, out: Path, driver: Driver = _DEFAULT_DRIVER) -> Arti
         model: The model.
         out: The folder to write; what it held before is replaced.
         driver: How the compiler is found and called.
+        beside: Other files for the folder: name -> content.
 
     Returns:
         Figures: ``compiler_version``; ``tpu_operations``, ``cpu_operations`` and ``subgraphs``,
@@ -57,7 +66,7 @@ def build(model: Int8Model, out: Path, driver: Driver = _DEFAULT_DRIVER) -> Arti
     driver.options.check([model])
     names = segment_names(model.name, driver.options.num_segments)
     compilation = driver.compile([model], [f"{name}_edgetpu.tflite" for name in names])
-    files = input_files([model]) | output_files(compilation, names, model.name)
+    files = {**beside, **input_files([model]), **output_files(compilation, names, model.name)}
     figures: dict[str, Any] = {}
     error = compilation.error
     if error is None:

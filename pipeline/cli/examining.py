@@ -17,6 +17,7 @@ from pipeline.source import resolve
 def check(
     model: options.Model,
     target: Annotated[Target, typer.Option("--target", help="What to check for.")] = Target.MCU,
+    rewrite: options.Rewrite = None,
     config: options.Config = None,
     build_directory: options.BuildDirectory = None,
     json: options.Json = False,
@@ -24,20 +25,23 @@ def check(
     """Say what would stand in the way of building a full-integer model for a target.
 
     MODEL is a .tflite, or a model that was converted before. Builds nothing. For the Edge TPU it
-    predicts operator by operator what the compiler will map, the parameter memory and the latency.
-    Exit code 1 when something blocks: an op without a kernel, or a file that the compiler refuses.
+    predicts operator by operator what the compiler will map, the parameter memory and the latency,
+    and what rewriting will change. Exit code 1 when something blocks: an op without a kernel, or a
+    file that the compiler refuses.
     """
     from pipeline import display, run
 
     source = resolve(model)
-    settings = settings_of(source, config, {"build_directory": build_directory})
+    settings = settings_of(
+        source, config, {"build_directory": build_directory, "edge_tpu.rewrite": rewrite}
+    )
     if target is Target.EDGE_TPU:
-        prediction = run.predict_edge_tpu(source, settings)
-        blocked = bool(prediction.refused) or prediction.mapped_ops == 0
+        outlook = run.predict_edge_tpu(source, settings)
+        blocked = outlook.blocked
         if json:
-            display.show_json(prediction.to_json())
+            display.show_json(outlook.to_json())
         else:
-            display.show_preflight(f"{source.name} for the Edge TPU", prediction)
+            display.show_outlook(f"{source.name} for the Edge TPU", outlook)
     else:
         findings = run.check_mcu(source, settings)
         blocked = bool(findings.blocking)
