@@ -12,7 +12,10 @@ from pydantic import BaseModel
 
 from converters.files import write_atomic
 from device_runners.cgen.registry import op_modules
+from device_runners.cortex_m import boards_page
+from device_runners.edge_tpu.keras_rewrites import activations_page
 from device_runners.edge_tpu.ops_page import edge_tpu_ops_page
+from device_runners.edge_tpu.rewrites.page import edge_tpu_rewrites_page
 from pipeline.settings import Settings
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -74,7 +77,10 @@ def aot_ops_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_page,
     "aot_ops.md": aot_ops_page,
+    "boards.md": boards_page,
     "edge_tpu_ops.md": edge_tpu_ops_page,
+    "edge_tpu_rewrites.md": edge_tpu_rewrites_page,
+    "edge_tpu_activations.md": activations_page,
 }
 """Name of the page in ``docs/`` -> what writes it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,11 @@ from converters.files import write_atomic
 from converters.load import load_model
 from converters.tflite import Graph, read_graph
 from converters.tflite.verify import check_full_integer
-from device_runners import edge_tpu
-from device_runners.cortex_m import RuntimeKind, find_board, tool_statuses
-from device_runners.edge_tpu.preflight import Preflight, preflight
-from device_runners.edge_tpu.verdict import compare_figures
+from device_runners.cortex_m import Board, FitReport, RuntimeKind, find_board, tool_statuses
 from device_runners.registry import RUNNERS
 from device_runners.runner import Findings, Int8Model
 from pipeline.budgets import budget_error, judge
 from pipeline.comparison import reference_outputs
-from pipeline.compile import driver_of
 from pipeline.dataset import (
     Dataset,
     DatasetKind,
@@ -38,13 +34,14 @@ from pipeline.dataset import (
 from pipeline.fixed_input import fixed_samples
 from pipeline.listener import Listener
 from pipeline.manifest import write_manifest
-from pipeline.report import EdgeTpuReport, McuReport, ModelReport, Report
+from pipeline.report import LayerRewriteReport, McuReport, ModelReport, Report
 from pipeline.settings import ConversionSettings, QatMode, Settings, Target
 from pipeline.source import Source, converted_file, model_file
+from pipeline.stages import edge_tpu, mcu
 from pipeline.stages import evaluate as evaluation
-from pipeline.stages import mcu
 from pipeline.stages.convert import Converted, convert_trained
 from pipeline.stages.convert import convert as convert_stage
+from pipeline.stages.fit import fit_boards
 
 ConvertStage = Callable[[Any, Split, ConversionSettings, Listener], Converted]
 
@@ -116,13 +113,14 @@ def emulate(
     return run.finish()
 
 
-def predict_edge_tpu(source: Source, settings: Settings) -> Preflight:
-    """What the Edge TPU compiler will make of an int8 model.
+def predict_edge_tpu(source: Source, settings: Settings) -> edge_tpu.Outlook:
+    """What the Edge TPU compiler will make of an int8 model, as it is and rewritten.
 
     Raises:
         TidepoolError: There is no int8 model, or it is corrupt.
     """
-    return preflight(read_graph(converted_file(source, settings.build_directory)))
+    graph = read_graph(converted_file(source, settings.build_directory))
+    return edge_tpu.outlook(graph, settings.edge_tpu)
 
 
 def check_mcu(source: Source, settings: Settings) -> Findings:
@@ -133,6 +131,21 @@ def check_mcu(source: Source, settings: Settings) -> Findings:
     """
     graph = read_graph(converted_file(source, settings.build_directory))
     return RUNNERS[settings.mcu.runtime].check(graph)
+
+
+def fit(
+    source: Source, settings: Settings, boards: Sequence[Board], listener: Listener
+) -> FitReport:
+    """Which boards' flash and RAM an int8 model fits.
+
+    Raises:
+        TidepoolError: There is no full-integer model, or a tool is missing.
+    """
+    file = converted_file(source, settings.build_directory)
+    graph = read_graph(file)
+    check_full_integer(graph)
+    model = Int8Model(source.name, file.read_bytes(), graph)
+    return fit_boards(model, boards, settings.mcu.runtime, listener)
 
 
 def findings_json(findings: Findings) -> str:
@@ -159,6 +172,7 @@ class _Run:
         self.dataset: Dataset | None = None
         self._inputs: list[Path] = []
         self._test_ranges: tuple[tuple[float, float], ...] = ()
+        self._layer_rewrites: list[LayerRewriteReport] = []
 
     def prepare(self) -> Int8Model:
         """The int8 model: converted and verified, or read when it comes as one."""
@@ -176,6 +190,7 @@ class _Run:
             loaded = load_model(file, trust=self.settings.model.trust)
         for note in loaded.notes:
             self.listener.note(note)
+        mappable = self._mappable(loaded.model)
         specs = keras_inputs(loaded.model)
         outputs = loaded.model.outputs[0].shape[1:]
         dataset = self._load_dataset(specs, outputs, calibrate=True)
@@ -186,21 +201,40 @@ class _Run:
             )
         mode = self.settings.qat.mode
         if mode is QatMode.ON:
-            return self._train(loaded.model, dataset, dataset.calibration)
-        model = self._convert(convert_stage, loaded.model, dataset.calibration)
+            return self._train(loaded.model, mappable, dataset, dataset.calibration)
+        model = self._convert(convert_stage, mappable, dataset.calibration)
         self._evaluate(loaded.model, model)
         if mode is QatMode.AUTO and self.error is not None:
             self.listener.note(f"{self.error.message}: training on the quantized grid")
-            return self._train(loaded.model, dataset, dataset.calibration)
+            return self._train(loaded.model, mappable, dataset, dataset.calibration)
         return model
 
-    def _train(self, keras_model: Any, dataset: Dataset, calibration: Split) -> Int8Model:
-        """Quantization-aware training, and the conversion of what it made."""
+    def _mappable(self, keras_model: Any) -> Any:
+        """The model to quantize: for the Edge TPU with layers that map."""
+        if self.report.target != Target.EDGE_TPU:
+            return keras_model
+        with self.listener.stage("replacing layers that the Edge TPU hasn't got"):
+            model, self._layer_rewrites = edge_tpu.rewrite_layers(
+                keras_model, self.settings.edge_tpu, self.listener
+            )
+        return model
+
+    def _train(
+        self, keras_model: Any, mappable: Any, dataset: Dataset, calibration: Split
+    ) -> Int8Model:
+        """Quantization-aware training, and the conversion of what it made.
+
+        Args:
+            keras_model: The model that the result is measured against.
+            mappable: The model that is trained: that one, or its form for the Edge TPU.
+            dataset: Trains and tests.
+            calibration: What the trained and the converted model are compared on.
+        """
         # TensorFlow and Keras: only a run that trains imports them.
         from pipeline.stages import qat
 
         trained = qat.train(
-            keras_model, dataset, self.settings.qat, self.directory / "qat", self.listener
+            mappable, dataset, self.settings.qat, self.directory / "qat", self.listener
         )
         # In the mode auto: what conversion without training reached.
         trained.report.post_training = self.report.evaluation
@@ -219,7 +253,9 @@ class _Run:
         file = converted_file(self.source, self.settings.build_directory)
         self._inputs.append(file)
         graph = read_graph(file)
-        check_full_integer(graph)
+        if self.report.target != Target.EDGE_TPU:
+            # There a rewrite takes the float ends off, and the runner's check says the rest.
+            check_full_integer(graph)
         if self.settings.dataset.source is not None:
             outputs = graph.output_tensors[0].shape[1:]
             self._load_dataset(graph_inputs(graph), outputs, calibrate=False)
@@ -342,29 +378,14 @@ class _Run:
         )
 
     def build_edge_tpu(self, model: Int8Model) -> None:
-        """Calls the Edge TPU's compiler; what can be had without it is kept when it is missing."""
+        """Rewrites, predicts, and calls the Edge TPU's compiler."""
         folder = self.directory / "edge_tpu"
-        edge_tpu.check(model.graph).raise_if_blocking()
-        prediction = preflight(model.graph)
-        self.report.edge_tpu = EdgeTpuReport(
-            directory=str(folder), preflight=json.loads(prediction.to_json()), compiled=False
-        )
-        for finding in (*prediction.refused, *prediction.warnings):
-            self._warn(f"{finding.message}: {finding.hint}")
-        try:
-            with self.listener.stage("compiling for the Edge TPU"):
-                driver = driver_of(self.settings.edge_tpu, self.listener)
-                artifacts = edge_tpu.build(model, folder, driver)
-        except TidepoolError as error:
-            self.error = error
-            return
-        on_cpu = {operator["operator"] for operator in artifacts.figures["cpu_operators"]}
-        verdict = compare_figures(model.graph, prediction, artifacts.figures)
-        self.report.edge_tpu.compiled = True
-        self.report.edge_tpu.figures = artifacts.figures | {"differences": asdict(verdict)}
-        self.report.edge_tpu.mispredicted = [
-            op.index for op in prediction.ops if op.mapped == (op.index in on_cpu)
-        ]
+        report, error = edge_tpu.build(model, folder, self.settings.edge_tpu, self.listener)
+        report.layer_rewrites = self._layer_rewrites
+        self.report.edge_tpu = report
+        for text in report.warnings:
+            self._warn(text)
+        self.error = error
 
     def finish(self) -> Result:
         """Writes the report and the manifest."""

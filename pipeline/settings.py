@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from converters.errors import TidepoolError
+from device_runners.cortex_m import EmulatorKind
 from device_runners.cortex_m.firmware import RuntimeKind
 from device_runners.edge_tpu import SearchMode
 
@@ -142,7 +143,13 @@ class QatSettings(_Section):
 class McuSettings(_Section):
     """``[mcu]``: the Cortex-M target."""
 
-    core: str = Field("cortex-m4", description="cortex-m3, -m4, -m7, -m33 or -m55")
+    core: str = Field(
+        "cortex-m4",
+        description="cortex-m3, -m4, -m7, -m33 or -m55; or a board of `tidepool boards list`",
+    )
+    emulator: EmulatorKind = Field(
+        EmulatorKind.QEMU, description="qemu; renode: every board, needs renode on the PATH"
+    )
     runtime: RuntimeKind = Field(RuntimeKind.AOT, description="aot, or tflm (needs TFLM_ROOT)")
     samples: Annotated[int | None, Field(ge=1)] = Field(
         16, description="samples that run on the emulator"
@@ -150,9 +157,25 @@ class McuSettings(_Section):
     timeout_seconds: float = Field(60, gt=0, description="time limit of one sample on the emulator")
 
 
+class RewriteMode(StrEnum):
+    """Which rewrites make a model map to the Edge TPU."""
+
+    ALL = "all"
+    EXACT = "exact"
+    OFF = "off"
+
+
 class EdgeTpuSettings(_Section):
     """``[edge_tpu]``: the Coral target."""
 
+    rewrite: RewriteMode = Field(
+        RewriteMode.ALL,
+        description="make more of the model map: all, also by approximations of activations, on "
+        "which the gate decides; exact; off",
+    )
+    skip_rewrites: tuple[str, ...] = Field(
+        (), description="rewrites of the int8 graph to leave out, for example cut_tail"
+    )
     timeout_seconds: float = Field(
         600, gt=0, description="time limit of the Edge TPU compiler, over all of its attempts"
     )

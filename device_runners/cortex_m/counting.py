@@ -12,7 +12,6 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from device_runners.cortex_m.board import Board
 from device_runners.cortex_m.tools import QEMU, tool_status
 
 PLUGIN_SOURCE = Path(__file__).parent / "plugin" / "count.c"
@@ -32,6 +31,8 @@ class CountMethod(StrEnum):
     """Each instruction by a TCG plugin: exact."""
     ICOUNT = "icount"
     """SysTick under ``-icount shift=0``: in steps of 1e9 / clock, some tens of instructions."""
+    RENODE = "renode"
+    """Renode's count of executed instructions, read at both ends of the inference."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,9 @@ def cache_directory() -> Path:
     return Path(base) / "tidepool"
 
 
-def instructions_of_ticks(ticks: int, board: Board) -> int:
+def instructions_of_ticks(ticks: int, clock_hz: int) -> int:
     """Instructions of SysTick ticks: with ``-icount shift=0`` one instruction takes 1 ns."""
-    return round(ticks * 1e9 / board.clock_hz)
+    return round(ticks * 1e9 / clock_hz)
 
 
 def _fallback(reason: str) -> Counter:

@@ -15,6 +15,7 @@ ARM_GCC = "arm-none-eabi-gcc"
 QEMU = "qemu-system-arm"
 CMAKE = "cmake"
 NINJA = "ninja"
+RENODE = "renode"
 
 PACKAGES = MappingProxyType(
     {
@@ -84,5 +85,11 @@ def require_tools(names: Sequence[str]) -> None:
 
 
 def _install_hint(names: Sequence[str]) -> str:
-    packages = [package for name in names for package in PACKAGES[name]]
-    return f"Debian, Ubuntu: sudo apt-get install {' '.join(packages)}"
+    packages = [package for name in names for package in PACKAGES.get(name, ())]
+    hints = [f"Debian, Ubuntu: sudo apt-get install {' '.join(packages)}"] if packages else []
+    if RENODE in names:
+        hints.append(
+            "Renode isn't in their archives: take a nightly build from https://renode.io "
+            "and put it on the PATH."
+        )
+    return " ".join(hints)

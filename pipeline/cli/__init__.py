@@ -8,6 +8,7 @@ import sys
 import typer
 
 from converters.errors import TidepoolError
+from pipeline.cli.boards import boards, fit
 from pipeline.cli.compiling import compile_models
 from pipeline.cli.deploying import convert, deploy, emulate
 from pipeline.cli.examining import check, doctor, inspect
@@ -27,9 +28,10 @@ app = typer.Typer(
     "else than the reference; 6 the model takes more than its budget.",
 )
 # In the order of --help.
-for _verb in (deploy, convert, check, inspect, emulate, export, run, doctor):
+for _verb in (deploy, convert, check, inspect, emulate, export, fit, run, doctor):
     app.command()(_verb)
 app.command("compile")(compile_models)
+app.add_typer(boards, name="boards")
 
 
 def _with_values(arguments: list[str]) -> list[str]:

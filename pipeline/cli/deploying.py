@@ -11,6 +11,7 @@ from pipeline.cli import options
 from pipeline.cli.common import ci_output, finish, settings_of
 from pipeline.settings import Target
 from pipeline.source import resolve
+from pipeline.stages.cluster import joined
 
 
 def deploy(
@@ -19,6 +20,7 @@ def deploy(
     dataset: options.Dataset = None,
     config: options.Config = None,
     core: options.Core = None,
+    emulator: options.Emulator = None,
     runtime: options.RuntimeOption = None,
     samples: options.Samples = None,
     debug_tensors: options.DebugTensors = False,
@@ -27,6 +29,8 @@ def deploy(
     qat: options.Qat = None,
     qat_epochs: options.QatEpochs = None,
     qat_distill: options.QatDistill = None,
+    strategy: options.Strategy = None,
+    rewrite: options.Rewrite = None,
     max_arena: options.MaxArena = None,
     max_flash: options.MaxFlash = None,
     max_instructions: options.MaxInstructions = None,
@@ -51,12 +55,15 @@ def deploy(
         {
             "dataset.source": dataset,
             "mcu.core": core,
+            "mcu.emulator": emulator,
             "mcu.runtime": runtime,
             "gate.max_drop": max_drop,
             "conversion.calibration_samples": calibration_samples,
             "qat.mode": qat,
             "qat.epochs": qat_epochs,
             "qat.distill": qat_distill,
+            "qat.strategy": strategy,
+            "edge_tpu.rewrite": rewrite,
             "budget.max_arena_bytes": max_arena,
             "budget.max_flash_bytes": max_flash,
             "budget.max_instructions": max_instructions,
@@ -66,12 +73,12 @@ def deploy(
         },
         samples,
     )
-    with ci_output(source, junit, summary) as output:
-        result = run.deploy(
-            source, target, settings, display.Terminal(), debug_tensors=debug_tensors
-        )
-        output.write(result.report, result.error)
-    finish(result, json=json)
+    listener = display.Terminal()
+    with joined(settings, listener) as settings:
+        with ci_output(source, junit, summary) as output:
+            result = run.deploy(source, target, settings, listener, debug_tensors=debug_tensors)
+            output.write(result.report, result.error)
+        finish(result, json=json)
 
 
 def convert(
@@ -83,6 +90,7 @@ def convert(
     qat: options.Qat = None,
     qat_epochs: options.QatEpochs = None,
     qat_distill: options.QatDistill = None,
+    strategy: options.Strategy = None,
     trust: options.Trust = None,
     build_directory: options.BuildDirectory = None,
     json: options.Json = False,
@@ -104,11 +112,14 @@ def convert(
             "qat.mode": qat,
             "qat.epochs": qat_epochs,
             "qat.distill": qat_distill,
+            "qat.strategy": strategy,
             "model.trust": trust,
             "build_directory": build_directory,
         },
     )
-    finish(run.convert(source, settings, display.Terminal()), json=json)
+    listener = display.Terminal()
+    with joined(settings, listener) as settings:
+        finish(run.convert(source, settings, listener), json=json)
 
 
 def emulate(
@@ -116,6 +127,7 @@ def emulate(
     dataset: options.Dataset = None,
     config: options.Config = None,
     core: options.Core = None,
+    emulator: options.Emulator = None,
     runtime: options.RuntimeOption = None,
     samples: options.Samples = None,
     debug_tensors: options.DebugTensors = False,
@@ -143,6 +155,7 @@ def emulate(
         {
             "dataset.source": dataset,
             "mcu.core": core,
+            "mcu.emulator": emulator,
             "mcu.runtime": runtime,
             "gate.max_drop": max_drop,
             "budget.max_arena_bytes": max_arena,

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from device_runners.cortex_m import EmulatorKind
 from device_runners.cortex_m.firmware import RuntimeKind
-from pipeline.settings import QatMode
+from pipeline.settings import QatMode, QatStrategy, RewriteMode
 
 Model = Annotated[
     Path,
@@ -41,7 +42,15 @@ Trust = Annotated[
 ]
 Core = Annotated[
     str | None,
-    typer.Option("--core", metavar="CORE", help="cortex-m3, -m4, -m7, -m33 or -m55."),
+    typer.Option(
+        "--core",
+        metavar="CORE",
+        help="cortex-m3, -m4, -m7, -m33 or -m55; or a board (tidepool boards list).",
+    ),
+]
+Emulator = Annotated[
+    EmulatorKind | None,
+    typer.Option("--emulator", help="qemu; renode: every board, needs renode on the PATH."),
 ]
 RuntimeOption = Annotated[
     RuntimeKind | None,
@@ -87,6 +96,22 @@ QatDistill = Annotated[
     float | None,
     typer.Option(
         "--qat-distill", metavar="WEIGHT", help="Let the float model teach: its share of the loss."
+    ),
+]
+Strategy = Annotated[
+    QatStrategy | None,
+    typer.Option(
+        "--strategy",
+        help="Distribute that training: mirrored over the GPUs of this machine, multiworker over "
+        "the processes that TF_CONFIG lists (start the same command in each).",
+    ),
+]
+Rewrite = Annotated[
+    RewriteMode | None,
+    typer.Option(
+        "--rewrite",
+        help="Edge TPU: change the model so that more of it maps: all (also by approximations of "
+        "activations, on which the gate decides), exact, off.",
     ),
 ]
 MaxArena = Annotated[

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.aot_folder import NEGATE, int8_layout, random_samples, write_aot_folder
 
-from device_runners.cortex_m import CountMethod, Emulator, build_firmware, find_board
+from device_runners.cortex_m import CountMethod, Qemu, build_firmware, find_board
 from device_runners.cortex_m.counting import cache_directory, instruction_counter
 from device_runners.cortex_m.tools import QEMU
 
@@ -54,7 +54,7 @@ def test_without_a_compiler_systick_counts_and_the_result_says_so(tmp_path, monk
     )
     path_with(monkeypatch, tmp_path / "bin")
     samples = random_samples(2, 8)
-    result = Emulator().run(firmware, samples, [int8_layout(8)])
+    result = Qemu().run(firmware, samples, [int8_layout(8)])
     np.testing.assert_array_equal(result.outputs[1][0], -samples[1][0])
     assert result.count_method is CountMethod.ICOUNT
     assert "no C compiler" in result.count_note

@@ -12,15 +12,15 @@ from converters.errors import TidepoolError
 from device_runners.cortex_m import (
     CORES,
     CountMethod,
-    Emulator,
     Firmware,
+    Qemu,
     TensorLayout,
     build_firmware,
     find_board,
     run_firmware,
 )
 from device_runners.cortex_m.counting import Counter
-from device_runners.cortex_m.emulator import read_trace
+from device_runners.cortex_m.emulation_run import read_trace
 
 every_core = pytest.mark.parametrize("core", CORES)
 
@@ -105,7 +105,7 @@ def test_systick_agrees_with_the_plugin_within_its_resolution(tmp_path, core) ->
     firmware = toy(tmp_path, core, loop, declarations=NAKED)
     samples = random_samples(2, 8)
     exact = run_firmware(firmware, samples, [int8_layout(8)])
-    coarse = Emulator(counter=Counter(CountMethod.ICOUNT, None, "asked for")).run(
+    coarse = Qemu(counter=Counter(CountMethod.ICOUNT, None, "asked for")).run(
         firmware, samples, [int8_layout(8)]
     )
     assert exact.instructions == (200_002 + CALL_INSTRUCTIONS,) * 2
@@ -120,7 +120,7 @@ def test_systick_agrees_with_the_plugin_within_its_resolution(tmp_path, core) ->
 def test_a_count_past_systick_is_an_error_not_a_wrong_number(tmp_path) -> None:
     loop = '__asm__ volatile("ldr r1, =340000000\\n1: subs r1, #1\\n bne 1b\\n bx lr\\n.ltorg");'
     firmware = toy(tmp_path, "cortex-m4", loop, declarations=NAKED)
-    emulator = Emulator(counter=Counter(CountMethod.ICOUNT, None, "no compiler"))
+    emulator = Qemu(counter=Counter(CountMethod.ICOUNT, None, "no compiler"))
     with pytest.raises(TidepoolError, match="671088640 instructions") as error:
         emulator.run(firmware, random_samples(1, 8), [int8_layout(8)])
     assert "no compiler" in error.value.hint

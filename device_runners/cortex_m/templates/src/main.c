@@ -8,6 +8,9 @@
  *
  * Ends with one line of JSON on the console. Exit code 0: all samples are through; 2: a file is
  * missing or doesn't fit the model; 4: the runtime failed; 3: a fault (startup.c).
+ *
+ * Compiled with TIDEPOOL_MEASURE_SETUP, it measures the runtime's start instead of the inference:
+ * instructions, ticks and stack are those of runtime_setup(), and nothing is inferred.
  */
 #include <stdint.h>
 
@@ -19,6 +22,18 @@
 #endif
 
 enum { EXIT_CODE_FILES = 2, EXIT_CODE_RUNTIME = 4 };
+
+#ifdef TIDEPOOL_MEASURE_SETUP
+enum { MEASURES_SETUP = 1 };
+#else
+enum { MEASURES_SETUP = 0 };
+#endif
+
+typedef struct {
+    int status;
+    uint32_t ticks;
+    uint32_t stack_bytes; /* what the function and all it calls took of the stack */
+} measurement;
 
 typedef struct {
     int32_t inputs;
@@ -94,25 +109,48 @@ static void write_outputs(int32_t file)
     }
 }
 
-/* The stack of the inference in bytes: what runtime_invoke() and all it calls took of it. */
-static uint32_t run_sample(const files *opened)
+static measurement measure(int (*function)(void))
 {
-    read_inputs(opened->inputs);
-
+    measurement result;
     measure_stack_paint();
     measure_ticks_start();
-    const int status = runtime_invoke();
-    const uint32_t ticks = measure_ticks_stop();
-    const uint32_t stack = measure_stack_bytes();
+    result.status = function();
+    result.ticks = measure_ticks_stop();
+    result.stack_bytes = measure_stack_bytes();
+    return result;
+}
 
-    if (status != 0) {
+/* The same markers as those around the inference, which isn't run then. */
+static int counted_setup(void)
+{
+    tidepool_count_begin();
+    const int status = runtime_setup();
+    tidepool_count_end();
+    return status;
+}
+
+static measurement set_up(void)
+{
+    const measurement setup = measure(MEASURES_SETUP ? counted_setup : runtime_setup);
+    if (setup.status != 0) {
+        fail(EXIT_CODE_RUNTIME, "the runtime can't be set up");
+    }
+    return setup;
+}
+
+/* Returns the stack of what was measured, in bytes. */
+static uint32_t run_sample(const files *opened, const measurement *setup)
+{
+    read_inputs(opened->inputs);
+    const measurement run = MEASURES_SETUP ? *setup : measure(runtime_invoke);
+    if (run.status != 0) {
         fail(EXIT_CODE_RUNTIME, "the runtime's invoke failed");
     }
     write_outputs(opened->outputs);
-    if (semihosting_write(opened->ticks, &ticks, (uint32_t)sizeof(ticks)) != 0u) {
+    if (semihosting_write(opened->ticks, &run.ticks, (uint32_t)sizeof(run.ticks)) != 0u) {
         fail(EXIT_CODE_FILES, "can't write ticks.bin");
     }
-    return stack;
+    return run.stack_bytes;
 }
 
 static void print_field(const char *name, uint32_t value)
@@ -123,9 +161,7 @@ static void print_field(const char *name, uint32_t value)
 
 int main(void)
 {
-    if (runtime_setup() != 0) {
-        fail(EXIT_CODE_RUNTIME, "the runtime can't be set up");
-    }
+    const measurement setup = set_up();
     const files opened = open_files();
     const uint32_t samples = count_samples(opened.inputs);
 #ifdef TIDEPOOL_TRACE
@@ -139,7 +175,7 @@ int main(void)
 #ifdef TIDEPOOL_TRACE
         trace_sample(sample);
 #endif
-        const uint32_t stack = run_sample(&opened);
+        const uint32_t stack = run_sample(&opened, &setup);
         if (stack > stack_bytes) {
             stack_bytes = stack;
         }

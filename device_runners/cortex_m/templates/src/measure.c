@@ -1,16 +1,5 @@
 #include "measure.h"
 
-#define SYST_CSR (*(volatile uint32_t *)0xE000E010u)
-#define SYST_RVR (*(volatile uint32_t *)0xE000E014u)
-#define SYST_CVR (*(volatile uint32_t *)0xE000E018u)
-
-enum {
-    SYST_CSR_ENABLE = 1,
-    SYST_CSR_CLKSOURCE_CORE = 4,
-    SYST_CSR_COUNTFLAG = 1 << 16,
-    SYST_MAXIMUM = 0xFFFFFF
-};
-
 /* Naked: the compiler adds nothing, so that a marker is one instruction at any optimization. */
 __attribute__((naked, noinline)) void tidepool_count_begin(void)
 {
@@ -20,26 +9,6 @@ __attribute__((naked, noinline)) void tidepool_count_begin(void)
 __attribute__((naked, noinline)) void tidepool_count_end(void)
 {
     __asm__ volatile("bx lr");
-}
-
-void measure_ticks_start(void)
-{
-    SYST_CSR = 0;
-    SYST_RVR = SYST_MAXIMUM;
-    SYST_CVR = 0; /* any write clears the counter and COUNTFLAG */
-    SYST_CSR = SYST_CSR_ENABLE | SYST_CSR_CLKSOURCE_CORE;
-}
-
-uint32_t measure_ticks_stop(void)
-{
-    const uint32_t value = SYST_CVR;
-    const uint32_t status = SYST_CSR;
-    SYST_CSR = 0;
-    if ((status & SYST_CSR_COUNTFLAG) != 0u) {
-        return MEASURE_TICKS_WRAPPED;
-    }
-    /* Cleared, it reads 0; the first tick reloads it with the maximum. */
-    return (SYST_MAXIMUM + 1u - value) & SYST_MAXIMUM;
 }
 
 /* Both run on no stack of their own: r0 to r3 only, so that a measurement is exact to the word. */

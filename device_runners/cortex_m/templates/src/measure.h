@@ -1,5 +1,5 @@
 /*
- * What is measured around one inference: executed instructions, SysTick ticks, stack.
+ * What is measured around one inference: executed instructions, cycles, stack.
  */
 #ifndef MEASURE_H
 #define MEASURE_H
@@ -13,7 +13,7 @@ extern "C" {
 /* The pattern of memory that nobody has written yet. */
 #define MEASURE_PAINT 0xA5A5A5A5u
 
-/* The value of measure_ticks_stop() when the 24-bit counter wrapped. */
+/* The value of measure_ticks_stop() when SysTick counted and its 24 bits weren't enough. */
 #define MEASURE_TICKS_WRAPPED 0xFFFFFFFFu
 
 /*
@@ -27,8 +27,11 @@ void tidepool_count_begin(void);
 void tidepool_count_end(void);
 
 /*
- * SysTick from zero, by the core's clock, without its interrupt. On hardware: cycles. Under QEMU
- * with `-icount shift=0`: executed instructions, in steps of 1e9 / clock; without, noise.
+ * Cycles of the core, by DWT's 32-bit CYCCNT where it counts and by the 24-bit SysTick elsewhere:
+ * an emulator has no DWT, and a chip may have none or may lock it. CYCCNT wraps without a trace, so
+ * whoever reads the figure has to know that 2^32 cycles can't have passed. Neither counts while a
+ * debugger halts the core. Besides the function measured both count its call: some tens of cycles.
+ * Under QEMU with `-icount shift=0`: executed instructions, in steps of 1e9 / clock; without, noise.
  */
 void measure_ticks_start(void);
 uint32_t measure_ticks_stop(void);

@@ -25,6 +25,7 @@ extern const initializer __init_array_start[], __init_array_end[];
 enum { EXIT_CODE_FAULT = 3 };
 
 /* System control block: the same addresses on every M-profile core with a main extension. */
+#define SCB_VTOR (*(volatile uint32_t *)0xE000ED08u)
 #define SCB_SHCSR (*(volatile uint32_t *)0xE000ED24u)
 #define SCB_CFSR (*(volatile uint32_t *)0xE000ED28u)
 #define SCB_HFSR (*(volatile uint32_t *)0xE000ED2Cu)
@@ -125,6 +126,8 @@ static void initialize_memory(void)
 _Noreturn void Reset_Handler(void)
 {
     limit_stack();
+    /* A boot loader in front of this image may have left its own table in use. */
+    SCB_VTOR = (uint32_t)(uintptr_t)vectors;
     enable_fpu_and_mve();
     SCB_SHCSR |= SHCSR_MEMFAULTENA_BUSFAULTENA_USGFAULTENA;
     initialize_memory();
