@@ -2,6 +2,8 @@
 
 MODEL ?= examples/digits
 CORE ?=
+BOARD ?=
+FORMAT ?= cmake
 DATASET ?=
 CONFIG ?=
 SAMPLES ?=
@@ -20,14 +22,15 @@ mcu_options = $(if $(CORE),--core "$(CORE)") $(if $(SAMPLES),--samples "$(SAMPLE
 	$(if $(RUNTIME),--runtime "$(RUNTIME)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup mcu edge-tpu emulate check convert doctor bench bench-qat applications test \
-	test-quick lint format docs clean
+.PHONY: help setup mcu edge-tpu emulate check convert flash fit export doctor bench bench-qat applications \
+	test test-quick lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  MODEL=file or folder   (default: $(MODEL))     DATASET=...   CONFIG=tidepool.toml"
-	@echo "  CORE=cortex-m3|m4|m7|m33|m55   SAMPLES=n   RUNTIME=aot|tflm   QAT=on|auto   ARGS='any other option'"
+	@echo "  CORE=cortex-m3|m4|m7|m33|m55   SAMPLES=n   RUNTIME=aot|tflm   QAT=on|auto"
+	@echo "  BOARD=... (tidepool boards list)   FORMAT=...   ARGS='any other option'"
 
 mcu: $(READY) ## deploy MODEL to a Cortex-M CORE and prove it on the emulator
 	@$(TIDEPOOL) deploy "$(MODEL)" --target mcu $(options) $(qat_options) $(mcu_options) $(ARGS)
@@ -43,6 +46,16 @@ check: $(READY) ## say what would stand in MODEL's way, without building
 
 emulate: $(READY) ## run the deployed MODEL on an emulated CORE again
 	@$(TIDEPOOL) emulate "$(MODEL)" $(options) $(mcu_options) $(ARGS)
+
+flash: $(READY) ## flash BOARD with the deployed MODEL through a debug probe, compare, read the cycles
+	@$(TIDEPOOL) flash "$(MODEL)" --board "$(BOARD)" $(options) $(if $(SAMPLES),--samples "$(SAMPLES)") \
+		$(if $(RUNTIME),--runtime "$(RUNTIME)") $(ARGS)
+
+fit: $(READY) ## say which boards' flash and RAM the deployed MODEL fits
+	@$(TIDEPOOL) fit "$(MODEL)" $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
+
+export: $(READY) ## write the deployed MODEL as a library: FORMAT=arduino, zephyr, ... (docs/exports.md)
+	@$(TIDEPOOL) export "$(MODEL)" --format "$(FORMAT)" $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
 
 doctor: $(READY) ## say what is installed, what is missing, and how to get it
 	@$(TIDEPOOL) doctor $(ARGS)

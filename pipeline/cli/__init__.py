@@ -12,6 +12,7 @@ from pipeline.cli.boards import boards, fit
 from pipeline.cli.compiling import compile_models
 from pipeline.cli.deploying import convert, deploy, emulate
 from pipeline.cli.examining import check, doctor, inspect
+from pipeline.cli.flashing import flash
 from pipeline.cli.running import run
 from pipeline.cli.shipping import export
 from pipeline.settings import QatMode
@@ -28,7 +29,7 @@ app = typer.Typer(
     "else than the reference; 6 the model takes more than its budget.",
 )
 # In the order of --help.
-for _verb in (deploy, convert, check, inspect, emulate, export, fit, run, doctor):
+for _verb in (deploy, convert, check, inspect, emulate, flash, export, fit, run, doctor):
     app.command()(_verb)
 app.command("compile")(compile_models)
 app.add_typer(boards, name="boards")

@@ -3,7 +3,7 @@
  *
  * inputs.bin    for each sample all inputs, one after the other, as raw bytes
  * outputs.bin   for each sample all outputs, likewise
- * ticks.bin     for each sample the SysTick ticks of the inference (uint32, little-endian)
+ * ticks.bin     for each sample the cycles of the inference, by DWT or SysTick (uint32, little-endian)
  * trace.bin     every tensor, when compiled with TIDEPOOL_TRACE (see trace.h)
  *
  * Ends with one line of JSON on the console. Exit code 0: all samples are through; 2: a file is
