@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,6 +17,14 @@ import jinja2
 from converters.errors import TidepoolError
 from converters.files import staged_directory
 from device_runners.cortex_m.board import Board, all_boards
+from device_runners.cortex_m.renode_files import (
+    IN_PROJECT,
+    PLATFORM,
+    SCRIPT,
+    renode_platform,
+    renode_script,
+)
+from device_runners.cortex_m.tflm_library import TflmKernels, TflmLibrary, read_library
 from device_runners.cortex_m.tools import BUILD_TOOLS, require_tools
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -37,6 +45,30 @@ class RuntimeKind(StrEnum):
     """TensorFlow Lite Micro's interpreter, with the artifacts in the folder ``tflm``."""
 
 
+class Measured(StrEnum):
+    """What the firmware's measurements (instructions, ticks, stack) are of."""
+
+    INFERENCE = "inference"
+    SETUP = "setup"
+    """The runtime's start, ``runtime_setup()``; the firmware infers nothing then."""
+
+
+@dataclass(frozen=True)
+class TflmOptions:
+    """How a firmware links TensorFlow Lite Micro.
+
+    Attributes:
+        root: The tree that upstream's Makefile built the library in; None for the environment
+            variable ``TFLM_ROOT``.
+        kernels: Which kernels the library has to have; None for CMSIS-NN's where there are any.
+        arena_bytes: Size of the arena; None for ``kTensorArenaSize`` of the artifacts.
+    """
+
+    root: Path | None = None
+    kernels: TflmKernels | None = None
+    arena_bytes: int | None = None
+
+
 @dataclass(frozen=True)
 class Firmware:
     """A firmware that was built.
@@ -46,6 +78,8 @@ class Firmware:
         board: What it was built for.
         runtime: What executes the model.
         trace: Whether it writes every tensor to ``trace.bin``.
+        measured: What its measurements are of.
+        tflm: The library that it links; None with ``aot``.
         directory: The CMake project, ``<mcu>/firmware``.
         elf: The image with its symbols.
         map_file: The linker's map.
@@ -55,6 +89,8 @@ class Firmware:
     board: Board
     runtime: RuntimeKind
     trace: bool
+    measured: Measured
+    tflm: TflmLibrary | None
     directory: Path
     elf: Path
     map_file: Path
@@ -99,7 +135,8 @@ def build_firmware(
     runtime: RuntimeKind | str = RuntimeKind.AOT,
     *,
     trace: bool = False,
-    tflm_root: Path | None = None,
+    measured: Measured = Measured.INFERENCE,
+    tflm: TflmOptions = TflmOptions(),
 ) -> Firmware:
     """Writes the project and builds it for one board, always from scratch.
 
@@ -109,17 +146,21 @@ def build_firmware(
         board: What to build for.
         runtime: ``aot``, or ``tflm`` with TensorFlow Lite Micro's library.
         trace: Whether the firmware writes every tensor; with ``aot`` only.
-        tflm_root: For ``tflm``: the tree that upstream's Makefile built the library in; by default
-            the environment variable ``TFLM_ROOT``.
+        measured: What it measures.
+        tflm: For ``tflm``: which library, and how large an arena.
 
     Raises:
-        TidepoolError: A tool or a source is missing, or CMake, the compiler or the linker refuses;
-            the message holds their first lines.
+        TidepoolError: A tool or a source is missing, TFLM's library isn't there or was built for
+            another core, or CMake, the compiler or the linker refuses; the message holds their
+            first lines.
     """
     require_tools(BUILD_TOOLS)
     runtime = RuntimeKind(runtime)
     directory = write_firmware(mcu_directory, model, board).resolve()
-    name = "-".join([board.name, runtime, *(["trace"] if trace else [])])
+    variants: list[str] = [tflm.kernels] if tflm.kernels else []
+    variants += ["trace"] if trace else []
+    variants += ["setup"] if measured is Measured.SETUP else []
+    name = "-".join([board.name, runtime, *variants])
     build = directory / _BUILD_FOLDER / name
     # A build from scratch takes seconds; an object that is older than it looks costs an afternoon.
     shutil.rmtree(build, ignore_errors=True)
@@ -127,10 +168,15 @@ def build_firmware(
         "CMAKE_TOOLCHAIN_FILE": str(directory / "cmake" / "arm-none-eabi.cmake"),
         "BOARD": board.name,
         "RUNTIME": str(runtime),
-        "TIDEPOOL_TRACE": "ON" if trace else "OFF",
+        "TIDEPOOL_TRACE": _switch(trace),
+        "TIDEPOOL_MEASURE_SETUP": _switch(measured is Measured.SETUP),
     }
-    if tflm_root is not None:
-        settings["TFLM_ROOT"] = str(tflm_root.resolve())
+    if tflm.root is not None:
+        settings["TFLM_ROOT"] = str(tflm.root.resolve())
+    if tflm.kernels is not None:
+        settings["TFLM_KERNELS"] = str(tflm.kernels)
+    if tflm.arena_bytes is not None:
+        settings["TFLM_ARENA_BYTES"] = str(tflm.arena_bytes)
     definitions = [f"-D{key}={value}" for key, value in settings.items()]
     configure = ["cmake", "-S", str(directory), "-B", str(build), "-G", "Ninja", *definitions]
     what = f"{model} for {board.name}"
@@ -141,10 +187,41 @@ def build_firmware(
         board=board,
         runtime=runtime,
         trace=trace,
+        measured=measured,
+        tflm=read_library(build) if runtime is RuntimeKind.TFLM else None,
         directory=directory,
         elf=build / "firmware.elf",
         map_file=build / "firmware.map",
     )
+
+
+def vary_firmware(
+    firmware: Firmware, *, measured: Measured | None = None, arena_bytes: int | None = None
+) -> Firmware:
+    """Builds a firmware anew, in its place, with something changed: seconds less than from scratch.
+
+    Args:
+        firmware: What ``build_firmware`` returned; its image is replaced.
+        measured: What it measures; None for what it did.
+        arena_bytes: With ``tflm``: the arena's size; None for what it was.
+
+    Raises:
+        TidepoolError: The compiler or the linker refuses, for example an arena too large.
+    """
+    settings = []
+    if measured is not None:
+        settings.append(f"-DTIDEPOOL_MEASURE_SETUP={_switch(measured is Measured.SETUP)}")
+    if arena_bytes is not None:
+        settings.append(f"-DTFLM_ARENA_BYTES={arena_bytes}")
+    build = str(firmware.elf.parent)
+    what = f"{firmware.model} for {firmware.board.name}"
+    _run(["cmake", *settings, build], f"CMake can't configure the firmware of {what}")
+    _run(["cmake", "--build", build], f"the firmware of {what} doesn't build")
+    return replace(firmware, measured=measured or firmware.measured)
+
+
+def _switch(value: bool) -> str:
+    return "ON" if value else "OFF"
 
 
 def _write_project(
@@ -172,12 +249,13 @@ def _write_project(
             copy.write_bytes(source.read_bytes())
     render("CMakeLists.txt.j2", "CMakeLists.txt")
     render("README.md.j2", "README.md", boards=all_boards())
-    for each in all_boards():
-        folder = f"boards/{each.name}"
+    for each in {each.name: each for each in (*all_boards(), board)}.values():
+        folder = target / "boards" / each.name
+        folder.mkdir(parents=True)
         for template, name in (("linker.ld.j2", "linker.ld"), ("board.cmake.j2", "board.cmake")):
-            text = environment.get_template(template).render(board=each)
-            (target / folder).mkdir(parents=True, exist_ok=True)
-            (target / folder / name).write_text(text)
+            (folder / name).write_text(environment.get_template(template).render(board=each))
+        (folder / PLATFORM).write_text(renode_platform(each))
+        (folder / SCRIPT).write_text(renode_script(each, IN_PROJECT))
     if has_aot:
         header = mcu_directory / "aot" / f"{model}.h"
         render(
@@ -188,6 +266,7 @@ def _write_project(
         )
     if has_tflm:
         render("src/runtime_tflm.cc.j2", "src/runtime_tflm.cc")
+        render("src/tflm_arena.cc.j2", "src/tflm_arena.cc")
 
 
 def _count(header: Path, macro: str) -> int:

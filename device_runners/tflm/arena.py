@@ -1,10 +1,11 @@
-"""How large a tensor arena a board needs: what this machine measures, plus what it can't measure.
+"""How large a tensor arena a board needs: measured on an emulated core, or estimated from here.
 
-The interpreter of the tflite-micro wheel has 64-bit pointers, so its bookkeeping is an upper bound
-for a board; but it has the reference kernels. On a board TFLM is built with CMSIS-NN, whose
-kernels ask for buffers that the reference kernels do without. Their sizes follow from the shapes
-(CMSIS-NN, ``arm_*_get_buffer_sizes_s8.c``), with the DSP and the MVE extension each in its own
-way; here it is the larger of the two.
+A core can be asked only where TFLM's library is at hand. Else the size is what this machine
+measures, plus what it can't measure: the interpreter of the tflite-micro wheel has
+64-bit pointers, so its bookkeeping is an upper bound for a board; but it has the reference kernels.
+On a board TFLM is built with CMSIS-NN, whose kernels ask for buffers that the reference kernels do
+without. Their sizes follow from the shapes (CMSIS-NN, ``arm_*_get_buffer_sizes_s8.c``), with the
+DSP and the MVE extension each in its own way; here it is the larger of the two.
 """
 
 from __future__ import annotations
@@ -25,8 +26,40 @@ _PER_OPERATOR_BYTES = 32
 
 
 @dataclass(frozen=True)
-class ArenaBytes:
-    """The parts of the arena's size, all in bytes.
+class MeasuredArena:
+    """An arena that was tried on an emulated core.
+
+    Attributes:
+        smallest: The smallest size, in steps of 16 bytes, at which the model ran there.
+        used: ``arena_used_bytes()`` there, once all tensors were allocated.
+        core: The core (``cortex-m55``). Kernels differ from core to core, and so do their buffers.
+        kernels: The library's kernels, for people ("CMSIS-NN").
+    """
+
+    smallest: int
+    used: int
+    core: str
+    kernels: str
+
+    @property
+    def margin(self) -> int:
+        """What an arena loses whose address isn't aligned: TFLM aligns its beginning itself."""
+        return ALIGNMENT
+
+    @property
+    def total(self) -> int:
+        """The arena's size in bytes."""
+        return self.smallest + self.margin
+
+    @property
+    def source(self) -> str:
+        """Where the size comes from, in half a sentence."""
+        return f"measured on the emulated {self.core} with TFLM's {self.kernels}"
+
+
+@dataclass(frozen=True)
+class EstimatedArena:
+    """The parts of an estimate from above, all in bytes.
 
     Attributes:
         measured: What the interpreter on this machine used.
@@ -41,13 +74,21 @@ class ArenaBytes:
     bookkeeping: int
 
     @property
+    def source(self) -> str:
+        """Where the size comes from, in half a sentence."""
+        return "estimated from this machine's interpreter"
+
+    @property
     def total(self) -> int:
         """The arena's size, rounded up to its alignment."""
         size = self.measured + self.scratch + self.persistent + self.bookkeeping
         return size + -size % ALIGNMENT
 
 
-def arena_bytes(graph: Graph, measured: int) -> ArenaBytes:
+Arena = MeasuredArena | EstimatedArena
+
+
+def estimate_arena(graph: Graph, measured: int) -> EstimatedArena:
     """Adds to a measured arena what CMSIS-NN's kernels may take on a board.
 
     Args:
@@ -56,7 +97,7 @@ def arena_bytes(graph: Graph, measured: int) -> ArenaBytes:
     """
     scratch = max((_aligned(_scratch(graph, op)) for op in graph.operators), default=0)
     persistent = sum(_aligned(_kernel_sums(graph, op)) for op in graph.operators)
-    return ArenaBytes(measured, scratch, persistent, _PER_OPERATOR_BYTES * len(graph.operators))
+    return EstimatedArena(measured, scratch, persistent, _PER_OPERATOR_BYTES * len(graph.operators))
 
 
 def _aligned(size: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from converters.tflite.graph import Graph, Operator, Tensor, TensorType
 from device_runners.runner import Finding, finding_at
-from device_runners.tflm.ops import ADD_METHODS
+from device_runners.tflm.ops import add_method
 
 Constraint = Callable[[Graph], Iterator[Finding]]
 
@@ -34,7 +34,7 @@ def has_operators(graph: Graph) -> Iterator[Finding]:
 def known_ops(graph: Graph) -> Iterator[Finding]:
     """Every op is a builtin that TFLM has a kernel for."""
     for op in graph.operators:
-        if op.opcode not in ADD_METHODS:
+        if add_method(op) is None:
             yield finding_at(
                 graph,
                 op,

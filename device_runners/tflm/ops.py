@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from converters.tflite.graph import Graph, Operator, TensorType
 
+DECODE_OP = "TFLM_DECODE"
+"""TFLM's custom op that unpacks compressed weights; the other custom ops aren't known here."""
+
 # One row for each op that upstream's resolver registers as a builtin: opcode -> method.
 ADD_METHODS: dict[str, str] = {
     "ABS": "AddAbs",
@@ -135,19 +138,32 @@ _INT8_REGISTRATIONS = frozenset(
 _INT8_KERNEL_TYPES = frozenset({TensorType.INT8, TensorType.INT32})
 
 
+def add_method(operator: Operator) -> str | None:
+    """The resolver's method that registers an operator's op, or None where TFLM has none."""
+    if operator.opcode == "CUSTOM" and operator.custom_code == DECODE_OP:
+        return "AddDecode"
+    return ADD_METHODS.get(operator.opcode)
+
+
 def registrations(graph: Graph) -> tuple[str, ...]:
     """C++ expressions that register exactly the ops of a graph, in alphabetical order.
 
     ``AddConv2D(tflite::Register_CONV_2D_INT8())`` for an op that the graph uses with int8 only and
-    that upstream has an int8 registration for, else ``AddConv2D()``.
+    that upstream has an int8 registration for, else ``AddConv2D()``. Every op must be one that
+    ``add_method`` knows.
     """
+    uses: dict[str, list[Operator]] = {}
+    for op in graph.operators:
+        method = add_method(op)
+        assert method is not None, op.display_name
+        uses.setdefault(method, []).append(op)
     calls = []
-    for opcode in sorted({op.opcode for op in graph.operators}):
-        uses = [op for op in graph.operators if op.opcode == opcode]
-        narrow = opcode in _INT8_REGISTRATIONS and all(_is_int8(graph, op) for op in uses)
+    for method, operators in uses.items():
+        opcode = operators[0].opcode
+        narrow = opcode in _INT8_REGISTRATIONS and all(_is_int8(graph, op) for op in operators)
         argument = f"tflite::Register_{opcode}_INT8()" if narrow else ""
-        calls.append(f"{ADD_METHODS[opcode]}({argument})")
-    return tuple(calls)
+        calls.append(f"{method}({argument})")
+    return tuple(sorted(calls))
 
 
 def _is_int8(graph: Graph, operator: Operator) -> bool:

@@ -12,9 +12,10 @@ from converters.tflite.graph import Array, Graph
 from converters.tflite.reader import read_graph
 from device_runners.host.micro import run_micro
 from device_runners.runner import Artifacts, Finding, Findings, Int8Model
-from device_runners.tflm.arena import arena_bytes
+from device_runners.tflm.arena import MeasuredArena, estimate_arena
 from device_runners.tflm.checks import CONSTRAINTS
-from device_runners.tflm.sources import model_from_source, sources
+from device_runners.tflm.ops import registrations
+from device_runners.tflm.sources import model_from_source, settings, settings_file, sources
 
 _MODEL_DATA = "_model_data.cc"
 
@@ -39,7 +40,8 @@ def build(model: Int8Model, out: Path) -> Artifacts:
 
     Returns:
         Figures: ``arena_bytes_host`` (measured, 64-bit), ``tensor_arena_bytes``
-        (``kTensorArenaSize``), ``model_bytes``, ``ops`` (the op resolver's size).
+        (``kTensorArenaSize``: an estimate from above, which ``set_arena`` replaces by a measured
+        size), ``model_bytes``, ``ops`` (the op resolver's size).
 
     Raises:
         TidepoolError: TFLM can't run the model.
@@ -48,7 +50,7 @@ def build(model: Int8Model, out: Path) -> Artifacts:
     check(graph).raise_if_blocking()
     zero = [_at_zero_point(graph, index) for index in graph.inputs]
     measured = run_micro(model.content, graph, [zero]).arena_bytes
-    arena = arena_bytes(graph, measured)
+    arena = estimate_arena(graph, measured)
     files = sources(model, arena)
     with staged_directory(out) as staging:
         for file, content in files.items():
@@ -57,9 +59,18 @@ def build(model: Int8Model, out: Path) -> Artifacts:
         "arena_bytes_host": measured,
         "tensor_arena_bytes": arena.total,
         "model_bytes": len(model.content),
-        "ops": len({op.opcode for op in graph.operators}),
+        "ops": len(registrations(graph)),
     }
     return Artifacts(out, tuple(sorted(files)), figures)
+
+
+def set_arena(model: Int8Model, out: Path, arena: MeasuredArena) -> Path:
+    """Writes a measured arena's size into the settings that ``build`` left in a folder.
+
+    Returns:
+        The file ``<name>_settings.h``, which is written whole or not at all.
+    """
+    return write_atomic(out / settings_file(model.name), settings(model, arena))
 
 
 def run(artifacts: Artifacts, inputs: Sequence[Array]) -> list[Array]:

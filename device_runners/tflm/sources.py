@@ -13,7 +13,7 @@ import numpy as np
 from converters.errors import TidepoolError
 from converters.tflite.graph import Tensor, TensorType
 from device_runners.runner import Int8Model
-from device_runners.tflm.arena import ALIGNMENT, ArenaBytes
+from device_runners.tflm.arena import ALIGNMENT, Arena, MeasuredArena
 from device_runners.tflm.ops import registrations
 
 _BYTES_PER_ROW = 12
@@ -26,7 +26,7 @@ _CPP_TYPES = {
 }
 
 
-def sources(model: Int8Model, arena: ArenaBytes) -> dict[str, str]:
+def sources(model: Int8Model, arena: Arena) -> dict[str, str]:
     """Writes the four files of a model.
 
     Args:
@@ -37,20 +37,39 @@ def sources(model: Int8Model, arena: ArenaBytes) -> dict[str, str]:
     Returns:
         File names and contents.
     """
-    graph = model.graph
     values = {
         "name": model.name,
         "size": len(model.content),
         "sha256": hashlib.sha256(model.content).hexdigest(),
         "rows": _rows(model.content),
-        "registrations": registrations(graph),
+        "registrations": registrations(model.graph),
+    }
+    names = ("model_data.h", "model_data.cc", "op_resolver.h")
+    files = {f"{model.name}_{file}": _template(file).render(values) for file in names}
+    return {**files, settings_file(model.name): settings(model, arena)}
+
+
+def settings_file(name: str) -> str:
+    """The file that holds a model's settings, its arena's size among them."""
+    return f"{name}_settings.h"
+
+
+def settings(model: Int8Model, arena: Arena) -> str:
+    """Writes one of these files: sizes, shapes, quantization.
+
+    Returns:
+        Its content.
+    """
+    graph = model.graph
+    values = {
+        "name": model.name,
         "arena": arena,
+        "measured": isinstance(arena, MeasuredArena),
         "alignment": ALIGNMENT,
         "inputs": [_port(f"Input{k}", tensor) for k, tensor in enumerate(graph.input_tensors)],
         "outputs": [_port(f"Output{k}", tensor) for k, tensor in enumerate(graph.output_tensors)],
     }
-    names = ("model_data.h", "model_data.cc", "settings.h", "op_resolver.h")
-    return {f"{model.name}_{file}": _template(file).render(values) for file in names}
+    return _template("settings.h").render(values)
 
 
 def model_from_source(source: str) -> bytes:

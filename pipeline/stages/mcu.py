@@ -31,20 +31,40 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Emulated:
-    """What an emulation gave: its report, and the outputs, for a metric on them."""
+    """What an emulation gave.
+
+    Attributes:
+        report: Its report.
+        outputs: The outputs of each sample, for a metric on them.
+        firmware: What ran.
+        sizes: Its flash and RAM.
+    """
 
     report: EmulationReport
     outputs: Sequence[Sequence[Array]]
+    firmware: cortex_m.Firmware
+    sizes: cortex_m.Sizes
 
 
-def build_aot(model: Int8Model, mcu: Path, listener: Listener) -> AotReport:
-    """Writes ``aot/``.
+def isa_of(core: str) -> cgen.Isa:
+    """What the kernels for a core or board are written for.
+
+    Raises:
+        TidepoolError: There is no such core or board.
+    """
+    return cgen.Isa.DSP if cortex_m.find_board(core).dsp else cgen.Isa.SCALAR
+
+
+def build_aot(
+    model: Int8Model, mcu: Path, listener: Listener, isa: cgen.Isa = cgen.Isa.SCALAR
+) -> AotReport:
+    """Writes ``aot/``, with the kernels of an instruction-set level.
 
     Raises:
         TidepoolError: The code generator lacks an op, naming it and its output.
     """
     with listener.stage("generating ahead-of-time C"):
-        artifacts = cgen.build(model, mcu / "aot")
+        artifacts = cgen.build(model, mcu / "aot", isa)
     return AotReport(
         directory=str(mcu / "aot"),
         files=list(artifacts.files),
@@ -87,6 +107,8 @@ def emulate(
     settings: McuSettings,
     listener: Listener,
     *,
+    runtime: cortex_m.RuntimeKind | None = None,
+    tflm_options: cortex_m.TflmOptions | None = None,
     debug_tensors: bool = False,
 ) -> Emulated:
     """Builds the firmware for a core, runs the trial on it and compares every output byte.
@@ -97,22 +119,25 @@ def emulate(
         trial: Samples, and the reference's outputs for them.
         settings: Core, runtime and time limit.
         listener: Hears of the progress.
+        runtime: What executes the model; None for the one of the settings.
+        tflm_options: With TFLM: the library, and the arena; None for what ``TFLM_ROOT`` names.
         debug_tensors: Also run a firmware that writes every tensor, and compare them all.
 
     Raises:
         TidepoolError: A tool is missing, the firmware doesn't build, faults or hangs.
     """
-    firmware, result = _run(model, mcu, trial, settings, listener)
+    chosen = runtime or settings.runtime
+    firmware, result = _run(model, mcu, trial, settings, listener, chosen, tflm_options)
     mismatch = compare_outputs(model.graph, trial.expected, result.outputs)
     if debug_tensors:
         # The first tensor that differs says more than the output that differs because of it.
-        mismatch = _compare_trace(model, mcu, trial, settings, listener) or mismatch
+        mismatch = _compare_trace(model, mcu, trial, settings, listener, chosen) or mismatch
     sizes = cortex_m.measure_sizes(firmware)
     instructions = result.instructions or ()
     report = EmulationReport(
         core=firmware.board.core,
         board=firmware.board.name,
-        machine=firmware.board.qemu_machine,
+        machine=result.machine,
         runtime=firmware.runtime,
         samples=len(trial.samples),
         bit_exact=mismatch is None,
@@ -126,11 +151,12 @@ def emulate(
         image={name.lstrip("."): size for name, size in sizes.sections.items() if size},
         flash_bytes=sizes.flash_bytes,
         ram_bytes=sizes.ram_bytes,
-        arena_bytes=result.arena_bytes,
+        # TFLM reports what stays in use, which is less than it needs to plan.
+        arena_bytes=result.arena_bytes if chosen is cortex_m.RuntimeKind.AOT else sizes.arena_bytes,
         stack_bytes=result.stack_bytes,
         output_crc32=output_crc32(result.outputs[0]),
     )
-    return Emulated(report, result.outputs)
+    return Emulated(report, result.outputs, firmware, sizes)
 
 
 def _run(
@@ -139,32 +165,71 @@ def _run(
     trial: Trial,
     settings: McuSettings,
     listener: Listener,
+    runtime: cortex_m.RuntimeKind,
+    tflm_options: cortex_m.TflmOptions | None = None,
     *,
     trace: bool = False,
 ) -> tuple[cortex_m.Firmware, cortex_m.EmulationResult]:
-    board = cortex_m.find_board(settings.core)
+    board = _emulated_board(model, mcu, settings, listener, runtime)
     kind = "tracing firmware" if trace else "firmware"
     with listener.stage(f"building {kind} for {board.core} ({board.name})"):
-        firmware = cortex_m.build_firmware(mcu, model.name, board, settings.runtime, trace=trace)
+        firmware = cortex_m.build_firmware(
+            mcu,
+            model.name,
+            board,
+            runtime,
+            trace=trace,
+            tflm=tflm_options or cortex_m.TflmOptions(),
+        )
     count = len(trial.samples)
     with listener.stage(f"running {count} samples on the emulated {board.core}") as progress:
         result = cortex_m.run_firmware(
             firmware,
             trial.samples,
             cortex_m.layouts_of(model.graph.output_tensors),
+            emulator=settings.emulator,
             timeout=settings.timeout_seconds,
             progress=progress,
         )
     return firmware, result
 
 
+def _emulated_board(
+    model: Int8Model,
+    mcu: Path,
+    settings: McuSettings,
+    listener: Listener,
+    runtime: cortex_m.RuntimeKind,
+) -> cortex_m.Board:
+    """The board to emulate: for one that QEMU hasn't got, the one that stands for its core.
+
+    The firmware for the board itself is linked all the same: what doesn't fit it, fails here.
+    """
+    board = cortex_m.find_board(settings.core)
+    stand_in = cortex_m.emulated_board(board)
+    if settings.emulator is not cortex_m.EmulatorKind.QEMU or stand_in is board:
+        return board
+    with listener.stage(f"building firmware for {board.core} ({board.name})"):
+        cortex_m.build_firmware(mcu, model.name, board, runtime)
+    listener.note(f"QEMU has no {board.name}: {stand_in.name} stands in, with the same core")
+    return stand_in
+
+
 def _compare_trace(
-    model: Int8Model, mcu: Path, trial: Trial, settings: McuSettings, listener: Listener
+    model: Int8Model,
+    mcu: Path,
+    trial: Trial,
+    settings: McuSettings,
+    listener: Listener,
+    runtime: cortex_m.RuntimeKind,
 ) -> MismatchReport | None:
     """Runs a firmware that writes every tensor, and compares them all."""
-    _, result = _run(model, mcu, trial, settings, listener, trace=True)
+    _, result = _run(model, mcu, trial, settings, listener, runtime, trace=True)
+    trace = result.trace
+    if runtime is cortex_m.RuntimeKind.AOT:
+        trace = cgen.full_trace(model.graph, trace)
     with listener.stage("comparing every tensor with the reference") as progress:
-        return compare_tensors(model.content, model.graph, trial.samples, result.trace, progress)
+        return compare_tensors(model.content, model.graph, trial.samples, trace, progress)
 
 
 def output_crc32(outputs: Sequence[Array]) -> str:

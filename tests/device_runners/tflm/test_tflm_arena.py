@@ -13,7 +13,7 @@ from converters.tflite.graph import Padding
 from converters.tflite.options import Conv2DOptions, TransposeConvOptions
 from converters.tflite.reader import read_graph
 from device_runners.host.micro import run_micro
-from device_runners.tflm.arena import arena_bytes
+from device_runners.tflm.arena import estimate_arena
 
 
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
@@ -23,7 +23,7 @@ def test_arena_is_enough_for_cmsis_nn_and_not_wasteful(mlperf_tiny_model: Path, 
     graph = read_graph(mlperf_tiny_model)
     measured = run_micro(mlperf_tiny_model.read_bytes(), graph, []).arena_bytes
     needed = baseline["arena_bytes"][core][key]
-    size = arena_bytes(graph, measured).total
+    size = estimate_arena(graph, measured).total
     assert size % 16 == 0
     assert needed <= size
     # At most what tells the cores apart, and the wider pointers of this machine.
@@ -35,7 +35,7 @@ def test_kernel_sums_of_dense_layers_add_up(mlperf_tiny: Path) -> None:
     graph = read_graph(mlperf_tiny / "ad01_int8.tflite")
     baseline = json.loads((mlperf_tiny / "tflm_baseline.json").read_text())["arena_bytes"]
     difference = baseline["cortex-m55"]["ad"] - baseline["cortex-m4"]["ad"]
-    assert arena_bytes(graph, 0).persistent == difference
+    assert estimate_arena(graph, 0).persistent == difference
 
 
 def test_depthwise_scratch_is_upstreams(mlperf_tiny: Path) -> None:
@@ -43,7 +43,7 @@ def test_depthwise_scratch_is_upstreams(mlperf_tiny: Path) -> None:
     graph = read_graph(mlperf_tiny / "kws_dscnn_int8.tflite")
     baseline = json.loads((mlperf_tiny / "tflm_baseline.json").read_text())["arena_bytes"]
     difference = baseline["cortex-m55"]["kws"] - baseline["cortex-m4"]["kws"]
-    arena = arena_bytes(graph, 0)
+    arena = estimate_arena(graph, 0)
     assert 0 <= difference - arena.scratch - arena.persistent <= 16
 
 
@@ -55,7 +55,7 @@ def test_convolution_scratch_is_its_widest_window() -> None:
     options = Conv2DOptions(padding=Padding.SAME)
     b.output(b.op("CONV_2D", [x, w, bias], options, shape=(1, 8, 8, 4), scale=0.1, zero_point=0))
     # 27 values in whole vectors of 16, four columns of them.
-    assert arena_bytes(b.graph(), 0).scratch == 4 * 32
+    assert estimate_arena(b.graph(), 0).scratch == 4 * 32
 
 
 def test_transposed_convolution_scratch_holds_its_plane_of_sums() -> None:
@@ -69,4 +69,4 @@ def test_transposed_convolution_scratch_holds_its_plane_of_sums() -> None:
     )
     b.output(y)
     # Three rows of 33 columns, two int32 each; aligned.
-    assert arena_bytes(b.graph(), 0).scratch == 3 * 33 * 2 * 4 + 8
+    assert estimate_arena(b.graph(), 0).scratch == 3 * 33 * 2 * 4 + 8

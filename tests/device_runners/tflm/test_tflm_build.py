@@ -20,9 +20,9 @@ from converters.tflite.reader import read_graph
 from converters.tflite.writer import write_graph
 from device_runners.host.micro import run_micro
 from device_runners.runner import Artifacts, Int8Model
-from device_runners.tflm.arena import arena_bytes
+from device_runners.tflm.arena import MeasuredArena, estimate_arena
 from device_runners.tflm.ops import ADD_METHODS, registrations
-from device_runners.tflm.runner import build, run
+from device_runners.tflm.runner import build, run, set_arena
 from device_runners.tflm.sources import float_literal, model_from_source, sources
 
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wshadow", "-Werror"]
@@ -222,7 +222,7 @@ def test_settings_of_a_scalar_and_of_an_unquantized_output(
     y = b.tensor((1, 2), TensorType.INT32, name="end */ of \\")
     graph = dataclasses.replace(b.graph(), outputs=(y, x))
     model = Int8Model("odd", b"", graph)
-    text = sources(model, arena_bytes(graph, 100))["odd_settings.h"]
+    text = sources(model, estimate_arena(graph, 100))["odd_settings.h"]
     (tmp_path / "odd_settings.h").write_text(text)
     (tmp_path / "use.cc").write_text(
         """#include "odd_settings.h"
@@ -235,6 +235,24 @@ static_assert(odd::kTensorArenaSize == 112, "");
     )
     compile_with([host_compiler, *FLAGS, "-c", tmp_path / "use.cc", "-o", tmp_path / "use.o"])
     assert "kOutput0Scale" not in text
+
+
+def test_a_measured_arena_replaces_the_estimate(mlperf_tiny: Path, tmp_path: Path) -> None:
+    path = mlperf_tiny / "kws_dscnn_int8.tflite"
+    model = Int8Model("net", path.read_bytes(), read_graph(path))
+    build(model, tmp_path / "net")
+    before = (tmp_path / "net/net_settings.h").read_text()
+    arena = MeasuredArena(smallest=3024, used=2580, core="cortex-m4", kernels="CMSIS-NN")
+    written = set_arena(model, tmp_path / "net", arena)
+    text = written.read_text()
+    assert written.name == "net_settings.h"
+    assert "kTensorArenaSize = 3040;" in text
+    assert "Measured on the emulated cortex-m4 with\n// TFLM's CMSIS-NN" in text
+    assert "An estimate from above" in before
+    assert "An estimate" not in text
+    # All that isn't the arena stays as it was.
+    rest = "inline constexpr std::size_t kInputCount"
+    assert text[text.index(rest) :] == before[before.index(rest) :]
 
 
 @pytest.mark.parametrize("value", [1.0, 0.00390625, 0.5847029089927673, 1e-38, 3.0e-41, 123456.0])
