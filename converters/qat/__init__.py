@@ -18,7 +18,11 @@ from converters.qat.annotate import (
     quantize_model,
     quantize_scope,
 )
-from converters.qat.batch_norm import freeze_batch_norm, reestimate_batch_norm
+from converters.qat.batch_norm import (
+    freeze_batch_norm,
+    reestimate_batch_norm,
+    synchronize_batch_norm,
+)
 from converters.qat.config import KernelQuantizeConfig, QuantizeConfig, SchemeQuantizeConfig
 from converters.qat.export import convert_quantized, export
 from converters.qat.quantizer import Quantizer
@@ -58,4 +62,5 @@ __all__ = [
     "quantize_model",
     "quantize_scope",
     "reestimate_batch_norm",
+    "synchronize_batch_norm",
 ]

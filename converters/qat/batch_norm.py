@@ -1,4 +1,4 @@
-"""Batch normalization at the end of the training: freezing and re-estimating its statistics."""
+"""Batch normalization in training: one batch for all replicas, freezing, re-estimating."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ def batch_norms(model: Any) -> list[Any]:
         if isinstance(own, keras.layers.BatchNormalization):
             found.append(own)
     return found
+
+
+def synchronize_batch_norm(model: Any) -> None:
+    """Makes the replicas of a distributed training take the statistics of the whole batch.
+
+    Without it each takes those of its part of a batch, and keeps moving statistics of its own.
+    """
+    for normalize in batch_norms(model):
+        normalize.synchronized = True
 
 
 def freeze_batch_norm(model: Any) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from converters.errors import TidepoolError
 from converters.qat.grid import Range, nudge, round_straight_through
 from converters.qat.quantizer import SMALLEST_RANGE, Quantizer, Weights
+from converters.qat.replicas import widest_range
 from converters.qat.runtime import PACKAGE, keras
 from converters.tflite.graph import Array
 
@@ -41,8 +42,6 @@ class _RangeVariables(Quantizer):
                 initializer=keras.initializers.Constant(value),
                 trainable=False,
                 dtype="float32",
-                # Replicas of a distributed training see other parts of a batch.
-                aggregation="mean",
             )
             for key, value in (("min", low), ("max", high))
         }
@@ -56,7 +55,8 @@ class _RangeVariables(Quantizer):
     def _take_note(self, inputs: Any, weights: Weights, source: int) -> None:
         import tensorflow as tf
 
-        for key, seen in zip(("min", "max"), self._observed(inputs), strict=True):
+        observed = widest_range(*self._observed(inputs))
+        for key, seen in zip(("min", "max"), observed, strict=True):
             variable = weights[key]
             if self.per_axis:
                 variable.assign(self._updated(key, variable.value, seen))
@@ -167,7 +167,6 @@ class MovingAverageQuantizer(_RangeVariables):
                 initializer="zeros",
                 trainable=False,
                 dtype="int32",
-                aggregation="only_first_replica",
             )
         return weights
 

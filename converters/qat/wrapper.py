@@ -165,7 +165,8 @@ class QuantizeWrapper(keras.Layer):  # type: ignore[misc]
             offset = 0.0 if bias is None else bias
             return outputs + beta + (offset - mean) * gamma / moving
         plain = self.layer(inputs)
-        mean, variance = tf.nn.moments(plain, list(range(len(plain.shape) - 1)))
+        axes = list(range(len(plain.shape) - 1))
+        mean, variance = keras.ops.moments(plain, axes, synchronized=normalize.synchronized)
         for variable, seen in (
             (normalize.moving_mean, mean),
             (normalize.moving_variance, variance),

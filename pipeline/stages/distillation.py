@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from pipeline.settings import QatSettings
 from pipeline.stages.qat import Task
@@ -52,6 +53,8 @@ class Distiller(keras.Model):  # type: ignore[misc]
         task = super().compute_loss(x, y, y_pred, sample_weight, training)
         taught = self.teacher(x, training=False)
         distance = _distance(taught, y_pred, self._task, self._temperature)
+        # As Keras does to its losses: the replicas' are summed up.
+        distance /= tf.distribute.get_strategy().num_replicas_in_sync
         return (1 - self._weight) * task + self._weight * distance
 
 

@@ -20,7 +20,8 @@ from pipeline.dataset.inputs import InputSpec, keras_inputs, real_inputs
 from pipeline.dataset.samples import Dataset, Sample, Split
 from pipeline.listener import Listener
 from pipeline.report import QatReport
-from pipeline.settings import QatSettings
+from pipeline.settings import QatSettings, QatStrategy
+from pipeline.stages.cluster import Assisted, is_chief, strategy_of, watched
 
 # The samples that are shuffled among each other: a stream is never held as a whole.
 _SHUFFLE_BUFFER = 10_000
@@ -51,7 +52,9 @@ def train(
         listener: Hears of the progress.
 
     Raises:
-        TidepoolError: There is no training split, or a layer can't be quantized.
+        TidepoolError: There is no training split, a layer can't be quantized, or another process
+            of the training was lost.
+        Assisted: This process isn't the chief of a training on several machines, and is done.
     """
     if dataset.train is None:
         raise TidepoolError(
@@ -59,37 +62,25 @@ def train(
             "has none",
             hint="define train() in the recipe, or x_train and y_train in the .npz",
         )
-    with listener.stage(f"quantizing the model ({settings.scheme})"):
-        import keras
-        import tensorflow as tf
+    import keras
+    import tensorflow as tf
 
-        from converters import qat
+    from converters import qat
 
-        keras.utils.set_random_seed(settings.seed)
-        tf.config.experimental.enable_op_determinism()
-        quantized = qat.quantize_model(model, settings.scheme)
-    feed = _Feed(keras_inputs(model), settings)
-    steps = steps_of(dataset.train, settings.batch_size)
-    task = task_of(model, dataset.train)
-    student = quantized
-    if settings.distill > 0:
-        from pipeline.stages.distillation import Distiller
-
-        student = Distiller(quantized, model, task, settings)
-    optimizer = _optimizer(settings, steps)
-    student.compile(optimizer=optimizer, loss=_loss(model, task, dataset.train))
-    title = f"training on the quantized grid, {settings.epochs} epochs"
-    with listener.stage(title) as progress:
-        history = student.fit(
-            feed.batches(dataset.train, shuffle=True),
-            epochs=settings.epochs,
-            shuffle=False,  # it is: by the stream
-            verbose=0,
-            validation_data=feed.validation(dataset.calibration),
-            callbacks=_callbacks(model, settings, folder, steps, progress),
-        )
+    keras.utils.set_random_seed(settings.seed)
+    tf.config.experimental.enable_op_determinism()
+    training = _Training(model, dataset.train, dataset.calibration, settings, folder)
+    with watched(settings.strategy):
+        quantized = training.quantized(listener)
+        history = training.fit(quantized, listener)
+    if not is_chief(settings.strategy):
+        raise Assisted
+    if settings.strategy is not QatStrategy.NONE:
+        # What the strategy made ends here: everything after the training is for one device.
+        trained, quantized = quantized, qat.quantize_model(model, settings.scheme)
+        quantized.set_weights(trained.get_weights())
     with listener.stage("re-estimating batch normalization"):
-        batches = feed.batches(dataset.train, shuffle=True).take(_REESTIMATION_BATCHES)
+        batches = training.feed.batches(dataset.train, shuffle=True).take(_REESTIMATION_BATCHES)
         qat.reestimate_batch_norm(quantized, (batch[0] for batch in batches))
     folder.mkdir(parents=True, exist_ok=True)
     quantized.save(folder / "quantized.keras")
@@ -105,6 +96,137 @@ def train(
         logs=str(folder / "logs"),
     )
     return Trained(quantized, report)
+
+
+class _Training:
+    """One training: the float model, its data and settings, and what it is distributed over.
+
+    Raises:
+        TidepoolError: A batch is too small for the replicas, or the processes of a training are
+            to train different things.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        split: Split,
+        validation: Split | None,
+        settings: QatSettings,
+        folder: Path,
+    ) -> None:
+        self.feed = _Feed(keras_inputs(model), settings)
+        self._model = model
+        self._split = split
+        self._validation = validation
+        self._settings = settings
+        self._folder = folder
+        self._steps = steps_of(split, settings.batch_size)
+        self._strategy = strategy_of(settings.strategy)
+        self._replicas: int = self._strategy.num_replicas_in_sync
+        if settings.batch_size < self._replicas:
+            raise TidepoolError(
+                f"a batch of {settings.batch_size} can't be shared by {self._replicas} replicas",
+                hint=f"set qat.batch_size to {self._replicas} or more",
+            )
+
+    def quantized(self, listener: Listener) -> Any:
+        """The quantized model, its variables on all replicas."""
+        from converters import qat
+
+        with listener.stage(f"quantizing the model ({self._settings.scheme})"):
+            if self._settings.strategy is QatStrategy.MULTIWORKER:
+                from pipeline.stages.replication import agree
+
+                agree(self._strategy, self._common())
+            with self._strategy.scope():
+                return qat.quantize_model(self._model, self._settings.scheme)
+
+    def _common(self) -> dict[str, list[bytes]]:
+        """What the processes of a training must have in common, by its name in an error."""
+        first = next(iter(self._split))
+        shapes = [tuple(weight.shape) for weight in self._model.weights]
+        return {
+            "settings": [self._settings.model_dump_json().encode()],
+            "models": [str(shapes).encode()],
+            "training data": [str(self._steps).encode(), *(x.tobytes() for x in first.inputs)],
+        }
+
+    def fit(self, quantized: Any, listener: Listener) -> Any:
+        """Trains the quantized model in place; returns Keras's history."""
+        settings = self._settings
+        title = f"training on the quantized grid, {settings.epochs} epochs"
+        if settings.strategy is not QatStrategy.NONE:
+            title += f", {self._replicas} replica{'s' if self._replicas > 1 else ''}"
+        if settings.strategy is QatStrategy.MIRRORED and self._replicas == 1:
+            listener.note("the strategy mirrored found one device: there is nothing to share")
+        with listener.stage(title) as progress:
+            return self._learner(quantized).fit(
+                self.feed.batches(self._split, shuffle=True),
+                epochs=settings.epochs,
+                shuffle=False,  # it is: by the stream
+                verbose=0,
+                validation_data=self.feed.validation(self._validation),
+                callbacks=self._callbacks(progress),
+            )
+
+    def _learner(self, quantized: Any) -> Any:
+        """What ``fit`` is called on, compiled: it trains ``quantized``."""
+        from converters import qat
+
+        settings = self._settings
+        task = task_of(self._model, self._split)
+        loss = _loss(self._model, task, self._split)
+        with self._strategy.scope():
+            optimizer = _optimizer(settings, self._steps)
+            learner = quantized
+            if settings.distill > 0:
+                from pipeline.stages.distillation import Distiller
+
+                learner = Distiller(quantized, self._teacher(), task, settings)
+            if settings.strategy is QatStrategy.NONE:
+                learner.compile(optimizer=optimizer, loss=loss)
+                return learner
+            qat.synchronize_batch_norm(quantized)
+            learner.compile(optimizer=None, loss=loss)
+            optimizer.build(learner.trainable_variables)
+        from pipeline.stages.replication import Replicated
+
+        replicated = Replicated(learner, self._strategy)
+        replicated.compile(optimizer=optimizer, jit_compile=False)
+        return replicated
+
+    def _teacher(self) -> Any:
+        """The float model, one for each replica."""
+        if self._settings.strategy is QatStrategy.NONE:
+            return self._model
+        import keras
+
+        teacher = keras.models.clone_model(self._model)
+        teacher.set_weights(self._model.get_weights())
+        return teacher
+
+    def _callbacks(self, progress: Progress) -> list[Any]:
+        import keras
+
+        settings = self._settings
+        steps = self._steps * settings.epochs
+        callbacks = [_bar(progress, self._steps, steps), keras.callbacks.TerminateOnNaN()]
+        if is_chief(settings.strategy):
+            callbacks += [
+                keras.callbacks.TensorBoard(str(self._folder / "logs")),
+                _backup(self._folder, _fingerprint(self._model, settings)),
+            ]
+        if settings.strategy is QatStrategy.MULTIWORKER:
+            from pipeline.stages.replication import StartTogether
+
+            callbacks.append(StartTogether(self._strategy))
+        if settings.patience is not None:
+            callbacks.append(
+                keras.callbacks.EarlyStopping(
+                    monitor="val_loss", patience=settings.patience, restore_best_weights=True
+                )
+            )
+        return callbacks
 
 
 class _Feed:
@@ -220,9 +342,7 @@ def _loss(model: Any, task: Task, split: Split) -> Any:
     return keras.losses.CategoricalCrossentropy(from_logits=from_logits)
 
 
-def _callbacks(
-    model: Any, settings: QatSettings, folder: Path, steps: int, progress: Progress
-) -> list[Any]:
+def _bar(progress: Progress, steps: int, total: int) -> Any:
     import keras
 
     class Bar(keras.callbacks.Callback):  # type: ignore[misc]
@@ -232,7 +352,14 @@ def _callbacks(
             self.done = epoch * steps
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            progress(self.done + batch + 1, settings.epochs * steps)
+            progress(self.done + batch + 1, total)
+
+    return Bar()
+
+
+def _backup(folder: Path, fingerprint: str) -> Any:
+    """Keras's backup of every epoch; one of another model or other settings is deleted."""
+    import keras
 
     class Backup(keras.callbacks.BackupAndRestore):  # type: ignore[misc]
         """Keeps two states, so that a kill while one is written leaves the other."""
@@ -245,23 +372,11 @@ def _callbacks(
                 shutil.rmtree(self.backup_dir)
 
     # A backup goes with the settings and weights it was made of: another run starts anew.
-    backup = folder / f"backup-{_fingerprint(model, settings)}"
+    backup = folder / f"backup-{fingerprint}"
     for other in folder.glob("backup-*"):
         if other != backup:
             shutil.rmtree(other)
-    callbacks = [
-        Bar(),
-        keras.callbacks.TensorBoard(str(folder / "logs")),
-        Backup(str(backup), double_checkpoint=True),
-        keras.callbacks.TerminateOnNaN(),
-    ]
-    if settings.patience is not None:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=settings.patience, restore_best_weights=True
-            )
-        )
-    return callbacks
+    return Backup(str(backup), double_checkpoint=True)
 
 
 def _fingerprint(model: Any, settings: QatSettings) -> str:
