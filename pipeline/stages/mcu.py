@@ -46,25 +46,14 @@ class Emulated:
     sizes: cortex_m.Sizes
 
 
-def isa_of(core: str) -> cgen.Isa:
-    """What the kernels for a core or board are written for.
-
-    Raises:
-        TidepoolError: There is no such core or board.
-    """
-    return cgen.Isa.DSP if cortex_m.find_board(core).dsp else cgen.Isa.SCALAR
-
-
-def build_aot(
-    model: Int8Model, mcu: Path, listener: Listener, isa: cgen.Isa = cgen.Isa.SCALAR
-) -> AotReport:
-    """Writes ``aot/``, with the kernels of an instruction-set level.
+def build_aot(model: Int8Model, mcu: Path, listener: Listener) -> AotReport:
+    """Writes ``aot/``.
 
     Raises:
         TidepoolError: The code generator lacks an op, naming it and its output.
     """
     with listener.stage("generating ahead-of-time C"):
-        artifacts = cgen.build(model, mcu / "aot", isa)
+        artifacts = cgen.build(model, mcu / "aot")
     return AotReport(
         directory=str(mcu / "aot"),
         files=list(artifacts.files),
