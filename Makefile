@@ -22,14 +22,14 @@ mcu_options = $(if $(CORE),--core "$(CORE)") $(if $(SAMPLES),--samples "$(SAMPLE
 	$(if $(RUNTIME),--runtime "$(RUNTIME)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup mcu edge-tpu emulate check convert flash fit export doctor bench bench-qat applications \
+.PHONY: help setup mcu edge-tpu emulate check convert flash fit export doctor bench bench-tflm bench-qat applications \
 	test test-quick lint format docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  MODEL=file or folder   (default: $(MODEL))     DATASET=...   CONFIG=tidepool.toml"
-	@echo "  CORE=cortex-m3|m4|m7|m33|m55   SAMPLES=n   RUNTIME=aot|tflm   QAT=on|auto"
+	@echo "  CORE=cortex-m3|m4|m7|m33|m55   SAMPLES=n   RUNTIME=aot|tflm|both   QAT=on|auto"
 	@echo "  BOARD=... (tidepool boards list)   FORMAT=...   ARGS='any other option'"
 
 mcu: $(READY) ## deploy MODEL to a Cortex-M CORE and prove it on the emulator
@@ -62,6 +62,9 @@ doctor: $(READY) ## say what is installed, what is missing, and how to get it
 
 bench: $(READY) ## measure the MLPerf Tiny models on every core against TFLM
 	@$(BIN)/python benchmarks/mcu.py $(ARGS)
+
+bench-tflm: $(READY) ## compare TFLM (under TFLM_ROOT) with the generated C on every core
+	@$(BIN)/python benchmarks/tflm.py $(ARGS)
 
 bench-qat: $(READY) ## compare quantization-aware training with conversion alone and with tfmot
 	@$(BIN)/python benchmarks/qat.py $(ARGS)

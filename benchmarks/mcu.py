@@ -1,6 +1,6 @@
 """Measures MLPerf Tiny's four models on every emulated core, against TFLM with CMSIS-NN.
 
-    python benchmarks/mcu.py [--core cortex-m4]... [--model kws]...
+    python benchmarks/mcu.py [--core cortex-m4]... [--model kws]... [--per-layer]
 
 Writes ``build/bench/mcu.json`` (``{core: {model: {...}}}``) and ``mcu.png``. The input is the one
 that the baseline was measured on. Instructions are counted, not timed: the same figure on every
@@ -10,15 +10,18 @@ machine, but no cycles.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from per_layer import count_layers
 
 from converters.errors import ExitCode, TidepoolError
 from converters.files import write_atomic
 from converters.progress import no_progress
 from converters.tflite import read_graph
+from device_runners import cgen
 from device_runners.cortex_m import CORES
 from device_runners.runner import Int8Model
 from pipeline import display
@@ -40,6 +43,9 @@ def main(
     core: Annotated[list[str] | None, typer.Option(help="Only this core; repeatable.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only this model; repeatable.")] = None,
     out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("build/bench"),
+    per_layer: Annotated[
+        bool, typer.Option("--per-layer", help="Count every layer by itself, too.")
+    ] = False,
 ) -> None:
     """Measure the MLPerf Tiny models on every core against TFLM with CMSIS-NN."""
     try:
@@ -62,10 +68,14 @@ def main(
                     for key, value in figures["baseline"].items()
                     if value is not None and key in _COMPARED
                 }
+                if per_layer:
+                    figures["layers"] = layers_of(path, model_name, core_name, out / model_name)
                 results[core_name][model_name] = figures
         write_atomic(out / "mcu.json", json.dumps(results, indent=2) + "\n")
         _draw(results, out / "mcu.png")
         _show(results)
+        if per_layer:
+            _show_layers(results)
         terminal.note(f"written: {out / 'mcu.json'}, {out / 'mcu.png'}")
         _require_exact(results)
     except TidepoolError as error:
@@ -81,12 +91,21 @@ def measure(path: Path, name: str, core: str, out: Path, listener: Listener) -> 
         ``rodata_bytes`` (flash) of the model and its kernels; ``bit_exact`` and ``output_crc32``.
     """
     model = Int8Model(name, path.read_bytes(), read_graph(path))
-    mcu.build_aot(model, out, listener)
+    mcu.build_aot(model, out, listener, mcu.isa_of(core))
     samples = fixed_samples(model.graph, 1)
     trial = mcu.Trial(samples, reference_outputs(model.content, samples, no_progress))
     report = mcu.emulate(model, out, trial, McuSettings(core=core), listener).report
     keys = {"instructions", "arena_bytes", "text_bytes", "rodata_bytes", "stack_bytes"}
     return report.model_dump(include=keys | {"bit_exact", "output_crc32"})
+
+
+def layers_of(path: Path, name: str, core: str, out: Path) -> list[Figures]:
+    """What each layer of a model takes on a core: see ``per_layer.LayerCount``."""
+    model = Int8Model(name, path.read_bytes(), read_graph(path))
+    artifacts = cgen.build(model, out / "aot", mcu.isa_of(core))
+    (sample,) = fixed_samples(model.graph, 1)
+    counts = count_layers(artifacts, model.graph, core, sample)
+    return [{**asdict(c), "instructions_per_mac": c.instructions_per_mac} for c in counts]
 
 
 def _read_baseline(path: Path) -> dict[str, Any]:
@@ -137,6 +156,25 @@ def _show(results: dict[str, dict[str, Figures]]) -> None:
         ("core", "model", "instructions", "arena", "text", "constants", "stack", "CRC32", "exact"),
         rows,
     )
+
+
+def _show_layers(results: dict[str, dict[str, Figures]]) -> None:
+    for core, models in results.items():
+        for model, figures in models.items():
+            rows = [
+                (
+                    str(layer["index"]),
+                    layer["opcode"],
+                    layer["kernel"] or "",
+                    "x".join(map(str, layer["output_shape"])),
+                    f"{layer['macs']:,}",
+                    f"{layer['instructions']:,}",
+                    str(layer["instructions_per_mac"] or ""),
+                )
+                for layer in figures["layers"]
+            ]
+            names = ("op", "opcode", "kernel", "output", "MACs", "instructions", "per MAC")
+            display.show_rows(f"{model} on {core}", names, rows)
 
 
 def _draw(results: dict[str, dict[str, Figures]], path: Path) -> None:

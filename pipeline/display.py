@@ -92,6 +92,13 @@ def show_report(report: Report, directory: str) -> None:
         table.add_row("agreement with Keras", _agreement(agreement))
     if report.evaluation is not None:
         table.add_row(report.evaluation.metric, _evaluation(report.evaluation))
+    if report.clustering is not None:
+        change = report.clustering
+        table.add_row(
+            "weights clustered",
+            f"{2**change.bits} values a channel, {change.tensors} tensors changed, mean error "
+            f"{change.mean_error:.2f} LSB, worst {change.worst_error} LSB",
+        )
     if report.qat is not None:
         table.add_row("quantization-aware training", _training(report.qat))
     if report.mcu is not None:
@@ -103,21 +110,38 @@ def show_report(report: Report, directory: str) -> None:
         table.add_row("budget", f"{escape(describe(verdict))}, {mark}")
     table.add_row("results", escape(directory))
     _result.print(table)
+    if report.mcu is not None and report.mcu.runtimes is not None:
+        found = report.mcu.runtimes
+        title = f"runtimes on {found.core} (instructions are not cycles; sizes in bytes)"
+        show_rows(title, found.HEADINGS, found.rows())
 
 
 def _add_mcu(table: Table, mcu: McuReport) -> None:
     if mcu.aot is not None:
+        for one in mcu.aot.passes:
+            table.add_row("simplified", escape(one.text))
         table.add_row("multiply-accumulates", f"{mcu.aot.macs:,}")
+        bound = (
+            "no plan takes less"
+            if mcu.aot.arena_is_optimal
+            else f"at least {mcu.aot.arena_lower_bound_bytes:,}"
+        )
         table.add_row(
             "planned arena",
-            f"{mcu.aot.arena_bytes:,} bytes (at least {mcu.aot.arena_lower_bound_bytes:,} are "
-            "live at once)",
+            f"{mcu.aot.arena_bytes:,} bytes ({bound}; {mcu.aot.live_bytes:,} are live at once)",
         )
     if mcu.tflm is not None:
         table.add_row(
             "TFLM on this machine",
             f"{_exact(mcu.tflm.bit_exact)} on {mcu.tflm.samples} samples, arena for a board "
-            f"{mcu.tflm.arena_bytes:,} bytes (an upper bound)",
+            f"{mcu.tflm.arena_bytes:,} bytes ({mcu.tflm.arena_source})",
+        )
+    if mcu.compression is not None:
+        saved = mcu.compression.bytes_before - mcu.compression.bytes_after
+        table.add_row(
+            "lookup tables for TFLM",
+            f"{mcu.compression.tensors} tensors, {saved:,} bytes less in the flatbuffer "
+            f"({mcu.compression.bytes_after:,})",
         )
     if mcu.emulation is not None:
         _add_emulation(table, mcu.emulation)

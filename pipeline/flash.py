@@ -172,9 +172,9 @@ def build(
     with listener.stage(title) as progress:
         trial = mcu.Trial(inputs, reference_outputs(model.content, inputs, progress))
     folder = source.directory(settings.build_directory) / "mcu"
-    runtime = settings.mcu.runtime
+    runtime = settings.mcu.runtime.kind
     if runtime is RuntimeKind.AOT:
-        mcu.build_aot(model, folder, listener)
+        mcu.build_aot(model, folder, listener, mcu.isa_of(board.name))
     else:
         mcu.build_tflm(model, folder, trial, listener)
     with listener.stage(f"building firmware for {board.core} ({board.name})"):

@@ -60,7 +60,8 @@ def aot_ops_page() -> str:
     lines = [
         "# Ops of the ahead-of-time code generator",
         "",
-        "All int8, with int8 weights and int32 biases. `tidepool check MODEL` says for each "
+        "All int8, with int8 weights (int4 weights are unpacked) and int32 biases; ARG_MAX and "
+        "ARG_MIN give integers, DEQUANTIZE a float output. `tidepool check MODEL` says for each "
         "operator of a model what stands in its way, if anything does.",
         "",
         "| op | versions | what |",

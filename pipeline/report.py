@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from converters.files import write_atomic
+from pipeline.runtime_comparison import RuntimeComparison
+from pipeline.stages.compression import ClusteringReport, CompressionReport
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes; new fields don't raise it."""
@@ -106,21 +108,36 @@ class MismatchReport(_Part):
     worst_difference: int
 
 
+class PassReport(_Part):
+    """A pass over the graph before code is generated, and what it saved."""
+
+    name: str
+    text: str
+    macs: int
+    weights_bytes: int
+
+
 class AotReport(_Part):
     """The generated C.
 
     Attributes:
         arena_bytes: What the planned arena takes: inputs, outputs, activations, scratch.
-        arena_lower_bound_bytes: The largest set of tensors that are live at once: no plan without
-            overlap takes less.
-        macs: Multiply-accumulates of one inference.
+        arena_lower_bound_bytes: No plan for these kernels takes less.
+        arena_is_optimal: Whether it is proven that no plan takes less than this one.
+        live_bytes: The largest set of tensors that are live at once: what a plan without overlap
+            takes at least.
+        macs: Multiply-accumulates of one inference, as it is executed.
+        passes: What was done to the graph before.
     """
 
     directory: str
     files: list[str]
     arena_bytes: int
     arena_lower_bound_bytes: int
+    arena_is_optimal: bool
+    live_bytes: int
     macs: int
+    passes: list[PassReport] = []
 
 
 class TflmReport(_Part):
@@ -128,7 +145,10 @@ class TflmReport(_Part):
 
     Attributes:
         host_arena_bytes: What the interpreter used of its arena here, with 64-bit pointers.
-        arena_bytes: ``kTensorArenaSize``: that, and what CMSIS-NN's kernels may take on a board.
+        arena_bytes: ``kTensorArenaSize``.
+        arena_source: Where that comes from: measured on an emulated core, or estimated from
+            ``host_arena_bytes`` and what CMSIS-NN's kernels may take on a board.
+        compression: What lookup tables saved of the flatbuffer; None when it wasn't compressed.
     """
 
     directory: str
@@ -138,6 +158,7 @@ class TflmReport(_Part):
     mismatch: MismatchReport | None
     host_arena_bytes: int
     arena_bytes: int
+    arena_source: str = "estimated from this machine's interpreter"
 
 
 class EmulationReport(_Part):
@@ -188,11 +209,14 @@ class McuReport(_Part):
     aot: AotReport | None = None
     tflm: TflmReport | None = None
     emulation: EmulationReport | None = None
+    runtimes: RuntimeComparison | None = None
+    compression: CompressionReport | None = None
 
     @property
     def bit_exact(self) -> bool:
         """Whether everything that ran computed what the reference computes."""
-        return all(part is None or part.bit_exact for part in (self.tflm, self.emulation))
+        parts = (self.tflm, self.emulation, self.runtimes)
+        return all(part is None or part.bit_exact for part in parts)
 
 
 class BudgetReport(_Part):
@@ -281,6 +305,7 @@ class Report(_Part):
     agreement: list[AgreementReport] = []
     evaluation: EvaluationReport | None = None
     qat: QatReport | None = None
+    clustering: ClusteringReport | None = None
     mcu: McuReport | None = None
     edge_tpu: EdgeTpuReport | None = None
     budgets: list[BudgetReport] = []

@@ -35,9 +35,9 @@ from pipeline.fixed_input import fixed_samples
 from pipeline.listener import Listener
 from pipeline.manifest import write_manifest
 from pipeline.report import LayerRewriteReport, McuReport, ModelReport, Report
-from pipeline.settings import ConversionSettings, QatMode, Settings, Target
+from pipeline.settings import ConversionSettings, QatMode, RuntimeChoice, Settings, Target
 from pipeline.source import Source, converted_file, model_file
-from pipeline.stages import edge_tpu, mcu
+from pipeline.stages import compression, edge_tpu, mcu, runtimes
 from pipeline.stages import evaluate as evaluation
 from pipeline.stages.convert import Converted, convert_trained
 from pipeline.stages.convert import convert as convert_stage
@@ -78,7 +78,7 @@ def deploy(
         TidepoolError: Something is wrong before there is anything to report.
     """
     if target is Target.MCU:
-        find_board(settings.mcu.core)  # a misspelt core should not cost a conversion
+        _check_mcu_settings(settings)  # before a conversion that would be in vain
     run = _Run(source, settings, listener, target.value)
     model = run.prepare()
     if run.error is None:
@@ -106,11 +106,18 @@ def emulate(
     source: Source, settings: Settings, listener: Listener, *, debug_tensors: bool = False
 ) -> Result:
     """Runs an int8 model on the emulator, without TensorFlow."""
-    find_board(settings.mcu.core)
+    _check_mcu_settings(settings)
     run = _Run(source, settings, listener, "emulate")
     run.build_mcu(run.reuse(), debug_tensors=debug_tensors)
     run.hold_budgets()
     return run.finish()
+
+
+def _check_mcu_settings(settings: Settings) -> None:
+    """A misspelt core, or a library that is missing, is an error before there is any work."""
+    find_board(settings.mcu.core)
+    if settings.mcu.runtime is not RuntimeChoice.AOT:
+        runtimes.require_library(settings.mcu)
 
 
 def predict_edge_tpu(source: Source, settings: Settings) -> edge_tpu.Outlook:
@@ -130,7 +137,7 @@ def check_mcu(source: Source, settings: Settings) -> Findings:
         TidepoolError: There is no int8 model, or it is corrupt.
     """
     graph = read_graph(converted_file(source, settings.build_directory))
-    return RUNNERS[settings.mcu.runtime].check(graph)
+    return RUNNERS[settings.mcu.runtime.kind].check(graph)
 
 
 def fit(
@@ -145,7 +152,7 @@ def fit(
     graph = read_graph(file)
     check_full_integer(graph)
     model = Int8Model(source.name, file.read_bytes(), graph)
-    return fit_boards(model, boards, settings.mcu.runtime, listener)
+    return fit_boards(model, boards, settings.mcu.runtime.kind, listener)
 
 
 def findings_json(findings: Findings) -> str:
@@ -264,6 +271,11 @@ class _Run:
         return model
 
     def _accept(self, content: bytes, graph: Graph) -> Int8Model:
+        bits = self.settings.conversion.cluster_bits
+        if bits is not None:
+            before = Int8Model(self.source.name, content, graph)
+            clustered, self.report.clustering = compression.cluster(before, bits, self.listener)
+            content, graph = clustered.content, clustered.graph
         file = write_atomic(self.source.int8_file(self.settings.build_directory), content)
         self.report.model.int8_file = str(file)
         self.report.model.int8_bytes = len(content)
@@ -322,15 +334,36 @@ class _Run:
         """Writes the sources and the firmware, and proves them on the emulator."""
         folder = self.directory / "mcu"
         self.report.mcu = report = McuReport()
-        if self.settings.mcu.runtime is RuntimeKind.AOT:
-            report.aot = mcu.build_aot(model, folder, self.listener)
+        settings, listener = self.settings.mcu, self.listener
+        if settings.runtime.kind is RuntimeKind.AOT:
+            report.aot = mcu.build_aot(model, folder, listener, mcu.isa_of(settings.core))
         samples = self._emulated_samples()
         trial = self._trial(model, samples)
-        report.tflm = mcu.build_tflm(model, folder, trial, self.listener)
+        for_tflm = model
+        if settings.compress:
+            for_tflm, report.compression = compression.compress(model, listener)
+        report.tflm = mcu.build_tflm(for_tflm, folder, trial, listener)
+        if settings.runtime is RuntimeChoice.TFLM and report.tflm is not None:
+            arena = runtimes.fit_arena(
+                model, folder, trial, settings, listener, estimate=report.tflm.arena_bytes
+            )
+            report.tflm.arena_bytes, report.tflm.arena_source = arena.total, arena.source
         emulated = mcu.emulate(
-            model, folder, trial, self.settings.mcu, self.listener, debug_tensors=debug_tensors
+            model, folder, trial, settings, listener, debug_tensors=debug_tensors
         )
         report.emulation = emulated.report
+        if settings.runtime is RuntimeChoice.BOTH and report.tflm is not None:
+            estimate = report.tflm.arena_bytes
+            found = runtimes.compare(
+                model, folder, trial, settings, listener, generated=emulated, estimate=estimate
+            )
+            fitted = found.runtimes[1]  # the library that a build takes when nobody chooses
+            report.tflm.arena_bytes, report.tflm.arena_source = (
+                fitted.arena_bytes,
+                fitted.arena_source,
+            )
+            report.runtimes = found
+            self.error = runtimes.mismatch_error(found)
         if samples:
             self._score(model, samples, trial, emulated)
         if report.tflm is not None and not report.tflm.bit_exact:

@@ -58,6 +58,12 @@ class ConversionSettings(_Section):
         True, description="one scale for each unit of a dense layer; false: one for the layer"
     )
     timeout_seconds: float = Field(900, gt=0, description="time limit of the converter")
+    cluster_bits: int | None = Field(
+        None,
+        ge=1,
+        le=7,
+        description="group each channel's weights into 2^bits values; the gate decides",
+    )
 
 
 class GateSettings(_Section):
@@ -140,6 +146,19 @@ class QatSettings(_Section):
     )
 
 
+class RuntimeChoice(StrEnum):
+    """What executes the model on the core."""
+
+    AOT = "aot"
+    TFLM = "tflm"
+    BOTH = "both"
+
+    @property
+    def kind(self) -> RuntimeKind:
+        """The runtime that a run proves and budgets; with both, the generated code."""
+        return RuntimeKind.TFLM if self is RuntimeChoice.TFLM else RuntimeKind.AOT
+
+
 class McuSettings(_Section):
     """``[mcu]``: the Cortex-M target."""
 
@@ -150,7 +169,12 @@ class McuSettings(_Section):
     emulator: EmulatorKind = Field(
         EmulatorKind.QEMU, description="qemu; renode: every board, needs renode on the PATH"
     )
-    runtime: RuntimeKind = Field(RuntimeKind.AOT, description="aot, or tflm (needs TFLM_ROOT)")
+    runtime: RuntimeChoice = Field(
+        RuntimeChoice.AOT, description="aot; tflm (needs TFLM_ROOT); both: compares them"
+    )
+    compress: bool = Field(
+        False, description="store weights as lookup tables for TFLM, without loss"
+    )
     samples: Annotated[int | None, Field(ge=1)] = Field(
         16, description="samples that run on the emulator"
     )

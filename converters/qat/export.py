@@ -4,7 +4,7 @@ The model is traced with baked weights: constants that lie on their grid, batch 
 folded in, and fake-quantization ops on activations only. From the constants the converter derives
 ``max|w| / 127``, which is the trained scale. Where a trained grid has another scale (4 bits, a
 learned range), the trained integers are put into the file afterwards. Then the file is read back
-and held against the model: every weight to the last integer, every range.
+and held against the model: every weight to the last integer, every range at its tensor.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from converters.errors import TidepoolError
 from converters.qat.activation import QuantizeActivation
 from converters.qat.int16 import widen
+from converters.qat.places import check_places
 from converters.qat.runtime import Phase, phase
 from converters.qat.trained import check_ranges, check_weights, seal_weights, trained_weights
 from converters.tflite.convert import ConvertOptions, FrozenGraph, convert_trained_ranges, freeze
@@ -58,15 +59,18 @@ def convert_quantized(model: Any, *, time_limit: float = 1800.0) -> bytes:
     weights = trained_weights(model)
     per_channel_dense = all(w.scales.size > 1 for w in weights if w.dense)
     options = ConvertOptions(per_channel_dense=per_channel_dense, time_limit=time_limit)
-    graph = read_graph(convert_trained_ranges(export(model), options))
+    frozen = export(model)
+    graph = read_graph(convert_trained_ranges(frozen, options))
     graph = seal_weights(graph, weights)
-    if _is_wide(model):
+    wide = _is_wide(model)
+    if wide:
         graph = widen(graph)
     check_full_integer(graph)
     content = write_graph(graph)
     result = read_graph(content)
     check_weights(result, weights)
     check_ranges(result, model)
+    check_places(result, frozen, wide=wide)
     return content
 
 

@@ -95,10 +95,22 @@ class GraphBuilder:
     ) -> int:
         """Adds an operator with one output and returns the output's index."""
         output = self.tensor(shape, type, scales=[scale], zero_points=[zero_point])
-        self._operators.append(
-            Operator(len(self._operators), opcode, version, options, tuple(inputs), (output,))
-        )
+        self.operator(opcode, inputs, options, [output], version=version)
         return output
+
+    def operator(
+        self,
+        opcode: str,
+        inputs: Sequence[int],
+        options: Options | None,
+        outputs: Sequence[int],
+        *,
+        version: int = 1,
+    ) -> None:
+        """Adds an operator that computes tensors that were added before."""
+        self._operators.append(
+            Operator(len(self._operators), opcode, version, options, tuple(inputs), tuple(outputs))
+        )
 
     def output(self, tensor: int) -> None:
         self._outputs.append(tensor)

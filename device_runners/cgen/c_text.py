@@ -8,9 +8,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from converters.tflite.graph import TensorType
 from device_runners.cgen.operation import ConstantArray, KernelCall, Symbol
 
 _WIDTH = 100
+_C_TYPES = {
+    TensorType.INT8: "int8_t",
+    TensorType.BOOL: "int8_t",  # 0 or 1
+    TensorType.INT32: "int32_t",
+    TensorType.INT64: "int64_t",
+    TensorType.FLOAT32: "float",
+}
+
+
+def c_type(type_: TensorType) -> str:
+    """The C type of a tensor's elements."""
+    return _C_TYPES[type_]
 
 
 def array_definition(array: ConstantArray) -> str:
@@ -61,6 +74,8 @@ def _initializer(value: object, depth: int) -> str:
         return value.text
     if isinstance(value, int):
         return _literal(value)
+    if isinstance(value, float):
+        return float_text(value)
     raise TypeError(f"no C initializer for {value!r}")
 
 

@@ -50,11 +50,16 @@ def int8_tensor(tensor: Tensor | None, role: str) -> Iterator[str]:
 def int8_activations(context: OpContext, inputs: Sequence[int] = (0,)) -> Iterator[str]:
     """Int8 data operands and an int8 output."""
     for position in inputs:
-        tensor = context.optional_input(position)
-        yield from int8_tensor(tensor, f"input {position}")
-        if tensor is not None and not _has_a_value(context, tensor):
-            yield f"reads {describe(tensor)}, which nothing computes (variables are not supported)"
+        yield from int8_operand(context, position)
     yield from int8_tensor(context.output, "output")
+
+
+def int8_operand(context: OpContext, position: int) -> Iterator[str]:
+    """An int8 data operand that has a value."""
+    tensor = context.optional_input(position)
+    yield from int8_tensor(tensor, f"input {position}")
+    if tensor is not None and not _has_a_value(context, tensor):
+        yield f"reads {describe(tensor)}, which nothing computes (variables are not supported)"
 
 
 def _has_a_value(context: OpContext, tensor: Tensor) -> bool:

@@ -126,7 +126,7 @@ def channel_params(
     """The fields from the zero points on that both convolutions have, and their arrays."""
     weights = context.input(1)
     multipliers = channel_multipliers(context, channels)
-    low, high = activation_range(context.output, _activation(context))
+    low, high = activation_range(context.output, activation_of(context))
     arrays = [
         ConstantArray(f"t{weights.index}_weights", "int8_t", context.data(1), weights.name),
         *multiplier_arrays(context, multipliers),
@@ -148,6 +148,7 @@ def channel_params(
     return params, tuple(arrays)
 
 
-def _activation(context: OpContext) -> Any:
+def activation_of(context: OpContext) -> Any:
+    """The fused activation of an operator that has one."""
     options: Any = context.operator.options
     return options.fused_activation_function

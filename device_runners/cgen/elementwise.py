@@ -20,7 +20,7 @@ from device_runners.cgen.requantization import Multiplier, activation_range, qua
 MAX_BROADCAST_DIMENSIONS = 6
 """Of the reference, and of ``tidepool_broadcast``."""
 # 255 << 22 is below 2^30: the left shift of a difference of int8 values can't overflow.
-_RESCALE_SHIFT_LIMIT = 22
+RESCALE_SHIFT_LIMIT = 22
 
 
 def broadcast_shape(first: Sequence[int], second: Sequence[int]) -> tuple[int, ...] | None:
@@ -105,9 +105,9 @@ def operand_arrays(context: OpContext, *positions: int) -> tuple[ConstantArray, 
 def check_rescale(context: OpContext, multiplier: Multiplier) -> Iterator[str]:
     """A shape that stays, and a factor that can't overflow."""
     yield from checks.output_shape(context, context.input(0).shape)
-    if multiplier.shift > _RESCALE_SHIFT_LIMIT:
+    if multiplier.shift > RESCALE_SHIFT_LIMIT:
         yield (
-            f"scales by more than 2^{_RESCALE_SHIFT_LIMIT} (from {context.input(0).scale:.9g} to "
+            f"scales by more than 2^{RESCALE_SHIFT_LIMIT} (from {context.input(0).scale:.9g} to "
             f"{context.output.scale:.9g})"
         )
 

@@ -1,9 +1,9 @@
-"""The exponential of SOFTMAX in fixed point, bit for bit as the reference computes it.
+"""Functions in fixed point, bit for bit as the reference computes them.
 
-Formula: gemmlowp's ``exp_on_negative_values`` for Q5.26 inputs. The argument is split into a
-remainder in (-1/4, 0], whose exponential is a Taylor polynomial around -1/8, and multiples of 1/4,
-one factor for each bit. Only distances of int8 values from a row's maximum occur, so the results
-are a table of at most 256 entries.
+Formula of SOFTMAX's exponential: gemmlowp's ``exp_on_negative_values`` for Q5.26 inputs. The
+argument is split into a remainder in (-1/4, 0], whose exponential is a Taylor polynomial around
+-1/8, and multiples of 1/4, one factor for each bit. Only distances of int8 values from a row's
+maximum occur, so the results are a table of at most 256 entries.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from device_runners.cgen.requantization import INT32_MAX, Multiplier, quantize_m
 _INTEGER_BITS = 5
 _FRACTION_BITS = 31 - _INTEGER_BITS
 _EXP_MINUS_EIGHTH = 1895147668  # exp(-1/8) in Q0.31
+_HALF_SQRT_2 = 1518500250  # sqrt(2) / 2 in Q0.31
 _THIRD = 715827883  # 1/3 in Q0.31
 # exp(-2^k) in Q0.31 for k = -2 ... 4
 _POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
@@ -69,3 +70,22 @@ def softmax_exponentials(beta: float, input_scale: float) -> list[int]:
     largest = (1 << _INTEGER_BITS) - 1
     radius = math.floor(largest * (1 << _FRACTION_BITS) / (1 << multiplier.shift))
     return [exp_on_negative(multiplier.apply(-d)) for d in range(min(radius, 255) + 1)]
+
+
+def inverse_square_root(x: int) -> Multiplier:
+    """``1 / sqrt(x)`` for an integer ``x > 0``, below 2**29.
+
+    Formula: five steps of Newton's method from 1 in Q3.28, as in TFLite's
+    ``GetInvSqrtQuantizedMultiplierExp``, for ``x`` scaled by a power of 4 to [2**27, 2**29).
+    """
+    if x == 1:
+        return Multiplier(INT32_MAX, 0)
+    shift = 11
+    while x < 1 << 27:
+        x, shift = x * 4, shift - 1
+    half, root = rounding_shift(x >> 1, 1), 1 << 28
+    for _ in range(5):
+        cube = high_mul(high_mul(root, root), root) << 6
+        root = (high_mul(3 << 27, root) - high_mul(half, cube)) << 3
+    root = high_mul(root, _HALF_SQRT_2)
+    return Multiplier(root << -shift, 0) if shift < 0 else Multiplier(root, -shift)

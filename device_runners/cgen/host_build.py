@@ -7,7 +7,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,8 @@ import numpy as np
 
 from converters.errors import TidepoolError
 from converters.files import write_atomic
-from converters.tflite.graph import Array
+from converters.tflite.graph import Array, TensorType
+from device_runners.cgen.program import DroppedPad, RemovedChannels
 from device_runners.cgen.sources import render
 from device_runners.runner import Artifacts
 
@@ -104,22 +105,26 @@ class HostBuild:
         """One inference a sample, every tensor of each."""
         raw, count = self._execute(samples, trace=True)
         stream = _Stream(raw)
-        shapes = {t["index"]: t["shape"] for t in self._artifacts.figures["tensors"]}
+        ports = {t["index"]: t for t in self._artifacts.figures["tensors"]}
         # Inputs are traced once each, then every layer's output.
         inputs = {port["index"] for port in self._artifacts.figures["inputs"]}
-        records = len(inputs) + len(self._artifacts.figures["layers"])
+        layers = self._artifacts.figures["layers"]
+        records = len(inputs) + sum(len(layer["outputs"]) for layer in layers)
         runs = []
         for _ in range(count):
             tensors: dict[int, Array] = {}
             for _ in range(records):
                 index, size = struct.unpack("=II", stream.take(8))
-                tensors[index] = _array(stream.take(size), shapes[index])
+                tensors[index] = _restored(stream.take(size), ports[index])
+            for dropped in reversed(self._artifacts.figures["dropped"]):
+                pad = DroppedPad(dropped["source"], dropped["paddings"], dropped["value"])
+                tensors[dropped["index"]] = pad.restore(tensors[pad.source])
             runs.append(TracedRun(tensors, self._outputs(stream)))
         return runs
 
     def _outputs(self, stream: _Stream) -> list[Array]:
         ports = self._artifacts.figures["outputs"]
-        return [_array(stream.take(port["bytes"]), port["shape"]) for port in ports]
+        return [_array(stream.take(port["bytes"]), port) for port in ports]
 
     def _execute(self, samples: Iterable[Sequence[Array]], *, trace: bool) -> tuple[bytes, int]:
         encoded = [self._encode(sample) for sample in samples]
@@ -233,5 +238,16 @@ class _Stream:
         return part
 
 
-def _array(data: bytes, shape: Sequence[int]) -> Array:
-    return np.frombuffer(data, np.int8).reshape(shape)
+def _restored(data: bytes, port: Mapping[str, Any]) -> Array:
+    """A traced tensor with the channels that the code leaves out, as the file has it."""
+    removed, kept = port["removed"], _array(data, port)
+    if removed is None:
+        return kept
+    channels = RemovedChannels(
+        tuple(removed["shape"]), np.array(removed["kept"]), np.array(removed["values"], np.int8)
+    )
+    return channels.restore(kept)
+
+
+def _array(data: bytes, port: Mapping[str, Any]) -> Array:
+    return np.frombuffer(data, TensorType(port["type"]).dtype).reshape(port["shape"])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from converters.tflite.graph import Array, Graph, Operator, Tensor
+from device_runners.cgen.isa import Isa
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,19 @@ class OpContext:
 
     graph: Graph
     operator: Operator
+    isa: Isa = Isa.SCALAR
 
     @cached_property
     def inputs(self) -> tuple[Tensor | None, ...]:
         return self.graph.inputs_of(self.operator)
 
     @cached_property
+    def outputs(self) -> tuple[Tensor, ...]:
+        return self.graph.outputs_of(self.operator)
+
+    @cached_property
     def output(self) -> Tensor:
-        return self.graph.outputs_of(self.operator)[0]
+        return self.outputs[0]
 
     def input(self, position: int) -> Tensor:
         """An input that is there (the check made sure)."""
@@ -78,6 +84,8 @@ class KernelCall:
         params: Field -> value, in the order of the struct.
         inputs: Tensor indices of its data operands, in the order of the arguments.
         output_offset: Where in the output tensor the call writes, in bytes.
+        output: Which of the operator's outputs it writes.
+        input_offset: Where in each operand the call begins, in bytes.
     """
 
     function: str
@@ -85,6 +93,13 @@ class KernelCall:
     params: Mapping[str, object]
     inputs: tuple[int, ...]
     output_offset: int = 0
+    output: int = 0
+    input_offset: int = 0
+
+    @property
+    def kernel(self) -> str:
+        """The kernel's file, without ``.c``."""
+        return self.function.removeprefix("tidepool_")
 
 
 @dataclass(frozen=True)
@@ -99,6 +114,7 @@ class Emission:
         macs: Multiply-accumulates of one inference.
         in_place: Input tensors whose memory the output may take over, if nobody needs them later.
         scratch_bytes: Memory that is needed only during the calls; they get its address last.
+        reason: Why this kernel, where there is a choice.
     """
 
     kernel: str
@@ -108,6 +124,7 @@ class Emission:
     macs: int = 0
     in_place: tuple[int, ...] = ()
     scratch_bytes: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +137,7 @@ class Operation:
         inputs: Fewest and most inputs; None for no limit.
         check: Yields what stands in the way, one sentence each, to follow the operator's name.
         emit: Makes the calls; only for an operator that passed.
+        outputs: Fewest and most outputs; None for no limit.
     """
 
     opcode: str
@@ -127,3 +145,4 @@ class Operation:
     inputs: tuple[int, int | None]
     check: Callable[[OpContext], Iterator[str]]
     emit: Callable[[OpContext], Emission]
+    outputs: tuple[int, int | None] = (1, 1)

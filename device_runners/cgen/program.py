@@ -2,10 +2,78 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from converters.tflite.graph import Graph, Operator, Tensor
+import numpy as np
+import numpy.typing as npt
+
+from converters.tflite.graph import Array, Graph, Operator, Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class RemovedChannels:
+    """Channels that a tensor of the file has and the generated code leaves out.
+
+    Attributes:
+        shape: The tensor's shape in the file; channels are its last dimension.
+        kept: (n,) the channels that are left, ascending.
+        values: (channels,) int8: what each removed channel holds everywhere; 0 for the others.
+    """
+
+    shape: tuple[int, ...]
+    kept: npt.NDArray[np.int64]
+    values: npt.NDArray[np.int8]
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the tensor takes without them."""
+        return math.prod(self.shape[:-1]) * len(self.kept)
+
+    def restore(self, kept: Array) -> Array:
+        """The whole tensor, of the values of the channels that are left."""
+        whole = np.broadcast_to(self.values, self.shape).copy()
+        whole[..., self.kept] = kept.reshape(*self.shape[:-1], len(self.kept))
+        return whole
+
+
+@dataclass(frozen=True)
+class DroppedPad:
+    """A tensor that the generated code never computes: another one with padding around it.
+
+    Attributes:
+        source: The other tensor.
+        paddings: Elements in front of and behind it, for each dimension.
+        value: What they hold.
+    """
+
+    source: int
+    paddings: tuple[tuple[int, int], ...]
+    value: int
+
+    def restore(self, source: Array) -> Array:
+        """The tensor, of the values of its source."""
+        return np.pad(source, self.paddings, constant_values=self.value)
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What a pass changed.
+
+    Attributes:
+        transformation: The pass.
+        text: What it did, for the report.
+        operators: How many operators it changed or dropped.
+        macs: Multiply-accumulates that an inference no longer does.
+        weights_bytes: Constants that are no longer stored: weights and biases.
+    """
+
+    transformation: str
+    text: str
+    operators: int
+    macs: int = 0
+    weights_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -13,13 +81,20 @@ class Program:
     """What the passes work on.
 
     Attributes:
-        graph: The graph as it was read.
+        graph: The graph. Tensors keep the indices that they have in the file; constants that a pass
+            makes come behind them.
         aliases: Tensor -> the tensor whose memory it is; only tensors that an operator without a
             call of its own computes.
+        removed: Tensor -> the channels that it lost.
+        dropped: Tensor of the file that no operator computes any more -> what it was.
+        savings: What the passes did, in their order.
     """
 
     graph: Graph
     aliases: Mapping[int, int] = field(default_factory=dict)
+    removed: Mapping[int, RemovedChannels] = field(default_factory=dict)
+    dropped: Mapping[int, DroppedPad] = field(default_factory=dict)
+    savings: tuple[Saving, ...] = ()
 
     def root(self, tensor: int) -> int:
         """The tensor whose memory a tensor is: itself, or the one at the end of its aliases."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from converters.files import staged_directory
-from converters.tflite.graph import Array, Graph, TensorType
+from converters.tflite.graph import Array, Graph, Tensor, TensorType
+from converters.tflite.int4 import with_int8_weights
 from device_runners.cgen.host_build import HostBuild
-from device_runners.cgen.memory import allocate
+from device_runners.cgen.isa import Isa
+from device_runners.cgen.memory import plan_memory
 from device_runners.cgen.operation import OpContext
 from device_runners.cgen.passes import run_passes
-from device_runners.cgen.program import Program
+from device_runners.cgen.program import Program, RemovedChannels
 from device_runners.cgen.registry import operations, supported_opcodes
 from device_runners.cgen.sources import Unit, port, write_sources
 from device_runners.runner import Artifacts, Finding, Findings, Int8Model, finding_at
@@ -25,6 +31,7 @@ def check(graph: Graph) -> Findings:
     A graph that is not int8 at all gets one finding; any other gets one for each constraint that
     each operator breaks.
     """
+    graph = _unpacked(graph)
     whole = _check_graph(graph)
     if whole is not None:
         return Findings((whole,))
@@ -34,29 +41,32 @@ def check(graph: Graph) -> Findings:
     return Findings(tuple(findings))
 
 
-def build(model: Int8Model, out: Path) -> Artifacts:
+def build(model: Int8Model, out: Path, isa: Isa = Isa.SCALAR) -> Artifacts:
     """Writes ``<name>.h``, ``<name>.c``, ``tidepool_kernels.h`` and the kernels used to ``out``.
 
     Args:
         model: The model.
         out: The folder; it is replaced as a whole, or left alone on an error.
+        isa: What the kernels are written for.
 
     Returns:
-        The files, and figures: ``arena_bytes``, ``lower_bound_bytes``, ``weights_bytes``, ``macs``,
-        ``kernels``, ``inputs``, ``outputs``, ``layers`` and ``tensors`` (the memory plan).
+        The files, and figures: ``arena_bytes``, ``lower_bound_bytes``, ``arena_is_optimal``,
+        ``live_bytes`` (the bound without overlap), ``weights_bytes``, ``macs``, ``passes`` (what
+        each saved), ``kernels``, ``inputs``, ``outputs``, ``layers``, ``tensors`` and ``scratch``
+        (the memory plan).
 
     Raises:
         TidepoolError: The graph has blocking findings; the message names all of them.
     """
-    graph = model.graph
+    graph = _unpacked(model.graph)
     check(graph).raise_if_blocking()
     program = run_passes(Program(graph))
     emissions = {
-        operator.index: operations()[operator.opcode].emit(OpContext(graph, operator))
-        for operator in graph.operators
+        operator.index: operations()[operator.opcode].emit(OpContext(program.graph, operator, isa))
+        for operator in program.graph.operators
         if not program.is_silent(operator)
     }
-    unit = Unit(model.name, program, emissions, allocate(program, emissions))
+    unit = Unit(model.name, program, *plan_memory(program, emissions))
     with staged_directory(out) as staging:
         files = write_sources(unit, staging)
     return Artifacts(out, files, _figures(unit))
@@ -71,6 +81,12 @@ def run(artifacts: Artifacts, inputs: Sequence[Array]) -> list[Array]:
         return host.run(inputs)
 
 
+def _unpacked(graph: Graph) -> Graph:
+    """The graph with 4-bit weights, which are constants, in bytes of their own."""
+    int4 = [tensor for tensor in graph.tensors if tensor.type is TensorType.INT4]
+    return with_int8_weights(graph) if int4 and all(t.is_constant for t in int4) else graph
+
+
 def _check_graph(graph: Graph) -> Finding | None:
     """What concerns the whole graph: its types, and what its inputs and outputs are."""
     if graph.subgraphs != 1:
@@ -80,6 +96,8 @@ def _check_graph(graph: Graph) -> Finding | None:
         )
     computed = [*graph.input_tensors, *(t for op in graph.operators for t in graph.outputs_of(op))]
     for tensor in computed:
+        if _is_real_output(graph, tensor):
+            continue
         if tensor.type.is_float or tensor.type is TensorType.UINT8:
             kind = "float" if tensor.type.is_float else "uint8"
             return Finding(
@@ -89,9 +107,11 @@ def _check_graph(graph: Graph) -> Finding | None:
                 tensor=tensor.name,
             )
     for tensor in (*graph.input_tensors, *graph.output_tensors):
-        if tensor.is_constant or tensor.type is not TensorType.INT8 or tensor.is_variable:
+        int8 = tensor.type is TensorType.INT8
+        typed = int8 or _is_real_output(graph, tensor) or _is_index_output(graph, tensor)
+        if tensor.is_constant or not typed or tensor.is_variable:
             what = "constant" if tensor.is_constant else f"a {tensor.type} tensor with state"
-            if tensor.type is not TensorType.INT8:
+            if not typed:
                 what = f"of type {tensor.type}"
             return Finding(
                 f"the input or output {tensor.index} '{tensor.name}' is {what}; "
@@ -110,6 +130,27 @@ def _check_graph(graph: Graph) -> Finding | None:
     return None
 
 
+def _is_real_output(graph: Graph, tensor: Tensor) -> bool:
+    """A float output that DEQUANTIZE computes from an int8 tensor."""
+    producer = graph.producer(tensor.index)
+    return (
+        tensor.type is TensorType.FLOAT32
+        and tensor.index in graph.outputs
+        and producer is not None
+        and producer.opcode == "DEQUANTIZE"
+    )
+
+
+def _is_index_output(graph: Graph, tensor: Tensor) -> bool:
+    """Indices as an output: what ARG_MAX and ARG_MIN compute."""
+    producer = graph.producer(tensor.index)
+    return (
+        tensor.type in (TensorType.INT32, TensorType.INT64)
+        and producer is not None
+        and producer.opcode in ("ARG_MAX", "ARG_MIN")
+    )
+
+
 def _check_operator(context: OpContext) -> list[Finding]:
     operator = context.operator
     tensor = context.graph.tensor(operator.outputs[0]).name if operator.outputs else ""
@@ -124,17 +165,59 @@ def _check_operator(context: OpContext) -> list[Finding]:
     if operator.version > operation.versions:
         sentence = f"has version {operator.version}; versions up to {operation.versions} are known"
         return [finding(sentence, "convert the model with int8 tensors and default options")]
-    least, most = operation.inputs
-    count = len(operator.inputs)
-    if count < least or (most is not None and count > most) or len(operator.outputs) != 1:
-        sentence = f"has {count} inputs and {len(operator.outputs)} outputs"
+    counts = len(operator.inputs), len(operator.outputs)
+    if not (_within(counts[0], operation.inputs) and _within(counts[1], operation.outputs)):
+        sentence = f"has {counts[0]} inputs and {counts[1]} outputs"
         return [finding(sentence, "check the model with 'tidepool check'")]
     sentences = operation.check(context)
     return [finding(sentence, _CHANGE) for sentence in sentences]
 
 
+def _within(count: int, limits: tuple[int, int | None]) -> bool:
+    least, most = limits
+    return count >= least and (most is None or count <= most)
+
+
 _REPLACE = "replace the op in the model, or deploy with the TFLM runtime"
 _CHANGE = "change the layer, or deploy with the TFLM runtime"
+
+
+def full_trace(
+    graph: Graph, trace: Mapping[tuple[int, int], bytes]
+) -> dict[tuple[int, int], bytes]:
+    """The bytes of a trace, with the channels and paddings that the code leaves out put back.
+
+    Args:
+        graph: The graph that the code was built from.
+        trace: The bytes of each tensor by (sample, tensor index), as the code wrote them.
+    """
+    program = run_passes(Program(_unpacked(graph)))
+    removed = program.removed
+    whole = dict(trace)
+    for (sample, index), data in trace.items():
+        # Bytes of another size are left as they are: the comparison will say so.
+        if index in removed and len(data) == removed[index].kept_bytes:
+            values = removed[index].restore(np.frombuffer(data, np.int8))
+            whole[sample, index] = values.tobytes()
+    # Later ones may be what earlier ones were made of.
+    for index in reversed(list(program.dropped)):
+        pad = program.dropped[index]
+        shape = graph.tensor(pad.source).shape
+        for sample in {sample for sample, _ in trace}:
+            source = np.frombuffer(whole.get((sample, pad.source), b""), np.int8)
+            if source.size == math.prod(shape):
+                whole[sample, index] = pad.restore(source.reshape(shape)).tobytes()
+    return whole
+
+
+def _removed(channels: RemovedChannels | None) -> dict[str, object] | None:
+    if channels is None:
+        return None
+    return {
+        "shape": list(channels.shape),
+        "kept": channels.kept.tolist(),
+        "values": channels.values.tolist(),
+    }
 
 
 def _figures(unit: Unit) -> dict[str, object]:
@@ -147,8 +230,10 @@ def _figures(unit: Unit) -> dict[str, object]:
                 "index": operator.index,
                 "opcode": operator.opcode,
                 "kernel": emission.kernel if emission else None,
+                "reason": emission.reason if emission else "",
                 "macs": emission.macs if emission else 0,
                 "output": operator.outputs[0],
+                "outputs": list(operator.outputs),
                 "output_shape": list(graph.tensor(operator.outputs[0]).shape),
             }
         )
@@ -156,8 +241,11 @@ def _figures(unit: Unit) -> dict[str, object]:
         "model": unit.name,
         "arena_bytes": memory.arena_bytes,
         "lower_bound_bytes": memory.lower_bound_bytes,
+        "arena_is_optimal": memory.is_optimal,
+        "live_bytes": memory.live_bytes,
         "weights_bytes": unit.weights_bytes,
         "macs": unit.macs,
+        "passes": [asdict(saving) for saving in unit.program.savings],
         "kernels": list(unit.kernels),
         "inputs": [port(unit, tensor) for tensor in graph.input_tensors],
         "outputs": [port(unit, tensor) for tensor in graph.output_tensors],
@@ -166,12 +254,18 @@ def _figures(unit: Unit) -> dict[str, object]:
             {
                 "index": index,
                 "name": graph.tensor(index).name,
+                "type": str(graph.tensor(index).type),
                 "shape": list(graph.tensor(index).shape),
                 "offset": placement.offset,
                 "bytes": placement.bytes,
                 "first": placement.first,
                 "last": placement.last,
+                "removed": _removed(unit.program.removed.get(index)),
             }
             for index, placement in memory.tensors.items()
+        ],
+        "dropped": [{"index": index, **asdict(pad)} for index, pad in unit.program.dropped.items()],
+        "scratch": [
+            {"operator": index, **asdict(placement)} for index, placement in memory.scratch.items()
         ],
     }

@@ -9,9 +9,10 @@ from typing import Any
 import jinja2
 
 from converters.files import write_atomic
-from converters.tflite.graph import Graph, Operator, Tensor
+from converters.tflite.graph import Graph, Operator, Tensor, TensorType
 from device_runners.cgen.c_text import (
     array_definition,
+    c_type,
     comment_text,
     float_text,
     params_definition,
@@ -95,8 +96,9 @@ def port(unit: Unit, tensor: Tensor) -> dict[str, Any]:
         "name": tensor.name,
         "type": str(tensor.type),
         "shape": list(tensor.shape),
-        "scale": tensor.scale,
-        "zero_point": tensor.zero_point,
+        # Indices and real numbers mean themselves.
+        "scale": tensor.scale if tensor.type is TensorType.INT8 else 1.0,
+        "zero_point": tensor.zero_point if tensor.type is TensorType.INT8 else 0,
         "offset": unit.memory.tensors[tensor.index].offset,
         "bytes": tensor.bytes,
     }
@@ -107,7 +109,8 @@ def _context(unit: Unit) -> dict[str, Any]:
         return {
             **port(unit, tensor),
             "comment": comment_text(tensor.name),
-            "scale_text": float_text(tensor.scale),
+            "scale_text": float_text(port(unit, tensor)["scale"]),
+            "c_type": c_type(tensor.type),
         }
 
     graph, memory = unit.graph, unit.memory
@@ -116,9 +119,13 @@ def _context(unit: Unit) -> dict[str, Any]:
         "M": unit.name.upper(),
         "kernels_version": kernels_version(),
         "macs": unit.macs,
+        "savings": [asdict(saving) for saving in unit.program.savings],
         "weights_bytes": unit.weights_bytes,
         "arena_bytes": memory.arena_bytes,
         "lower_bound_bytes": memory.lower_bound_bytes,
+        "arena_is_optimal": memory.is_optimal,
+        "live_bytes": memory.live_bytes,
+        "dead_at_first": memory.dead(-1),
         "tensors": [
             {"index": index, **asdict(placement)} for index, placement in memory.tensors.items()
         ],
@@ -147,6 +154,7 @@ def _layer(unit: Unit, operator: Operator) -> dict[str, Any]:
         "params": [params_definition(n, call) for n, call in zip(names, calls, strict=True)],
         "calls": [_call(unit, operator, n, call) for n, call in zip(names, calls, strict=True)],
         "traces": [_trace(unit, output) for output in operator.outputs],
+        "dead": unit.memory.dead(operator.index),
     }
 
 
@@ -157,8 +165,10 @@ def _params_name(operator: Operator, position: int, count: int) -> str:
 
 def _comment(unit: Unit, operator: Operator, emission: Emission | None) -> list[str]:
     """What the layer computes, a line each: op, operands, output."""
-    summary = "another shape of the same memory" if emission is None else emission.summary
+    summary = "the same bytes as its input" if emission is None else emission.summary
     lines = [f"{operator.index}: {operator.opcode}" + (f", {summary}" if summary else "")]
+    if emission is not None and emission.reason:
+        lines.append(f"by  {emission.kernel}: {emission.reason}")
     for label, tensors in (("in ", operator.inputs), ("out", operator.outputs)):
         for index in tensors:
             if index >= 0:
@@ -176,6 +186,10 @@ def _describe(unit: Unit, tensor: Tensor) -> str:
         text += f", scale {quantization.scales[0]:.9g}, zero point {quantization.zero_points[0]}"
     if tensor.is_constant:
         return f"{text}, constant"
+    removed = unit.program.removed.get(tensor.index)
+    if removed is not None:
+        left_out = len(removed.values) - len(removed.kept)
+        text += f", {left_out} of {len(removed.values)} channels are constant and left out"
     if tensor.index in unit.memory.tensors:
         text += f", at {unit.memory.tensors[tensor.index].offset}"
     return text
@@ -185,11 +199,14 @@ def _call(unit: Unit, operator: Operator, params: str, call: KernelCall) -> str:
     arguments = [f"&{params}"]
     for tensor in call.inputs:
         if unit.program.root_tensor(tensor).is_constant:
-            arguments.append(f"t{tensor}_data")
+            begin = f" + {call.input_offset}" if call.input_offset else ""
+            arguments.append(f"t{tensor}_data{begin}")
         else:
-            arguments.append(f"(const int8_t *)&arena[{unit.memory.tensors[tensor].offset}]")
-    offset = unit.memory.tensors[operator.outputs[0]].offset + call.output_offset
-    arguments.append(f"(int8_t *)&arena[{offset}]")
+            place = unit.memory.tensors[tensor].offset + call.input_offset
+            arguments.append(f"(const int8_t *)&arena[{place}]")
+    output = unit.graph.tensor(operator.outputs[call.output])
+    offset = unit.memory.tensors[output.index].offset + call.output_offset
+    arguments.append(f"({c_type(output.type)} *)&arena[{offset}]")
     if operator.index in unit.memory.scratch:
         arguments.append(f"&arena[{unit.memory.scratch[operator.index].offset}]")
     one_line = f"{call.function}({', '.join(arguments)});"

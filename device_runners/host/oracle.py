@@ -23,6 +23,7 @@ from converters.tflite.graph import Array
 from converters.tflite.int4 import has_int4_weights, with_int8_weights
 from converters.tflite.reader import read_graph
 from converters.tflite.writer import write_graph
+from device_runners.host.stand_ins import needs_stand_ins, with_stand_ins
 
 _FIRST_FLOAT_REFERENCE = (1, 3)
 
@@ -55,7 +56,7 @@ class Oracle:
             return made
 
         try:
-            self._interpreter = interpreter(_without_int4(content))
+            self._interpreter = interpreter(_for_reference_kernels(content))
         except (RuntimeError, ValueError) as error:
             raise TidepoolError(
                 f"the reference interpreter (LiteRT, BUILTIN_REF) refuses the model: {error}",
@@ -87,10 +88,19 @@ class Oracle:
         return value
 
 
-def _without_int4(content: bytes) -> bytes:
-    """The reference kernels lack 4-bit depthwise convolutions: weights of a byte do as well."""
+def _for_reference_kernels(content: bytes) -> bytes:
+    """The model, in terms that the reference kernels understand; every tensor keeps its value.
+
+    They lack 4-bit depthwise convolutions: weights of a byte do as well. ``stand_ins`` has the ops
+    that they lack or get wrong.
+    """
     graph = read_graph(content)
-    return write_graph(with_int8_weights(graph)) if has_int4_weights(graph) else content
+    int4, stand_ins = has_int4_weights(graph), needs_stand_ins(graph)
+    if not (int4 or stand_ins):
+        return content
+    if int4:
+        graph = with_int8_weights(graph)
+    return write_graph(with_stand_ins(graph) if stand_ins else graph)
 
 
 @cache

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from device_runners.cortex_m import EmulatorKind
-from device_runners.cortex_m.firmware import RuntimeKind
-from pipeline.settings import QatMode, QatStrategy, RewriteMode
+from pipeline.settings import QatMode, QatStrategy, RewriteMode, RuntimeChoice
 
 Model = Annotated[
     Path,
@@ -53,8 +52,11 @@ Emulator = Annotated[
     typer.Option("--emulator", help="qemu; renode: every board, needs renode on the PATH."),
 ]
 RuntimeOption = Annotated[
-    RuntimeKind | None,
-    typer.Option("--runtime", help="aot: generated C. tflm: links the library under TFLM_ROOT."),
+    RuntimeChoice | None,
+    typer.Option(
+        "--runtime",
+        help="aot: generated C. tflm: links the library under TFLM_ROOT. both: compares them.",
+    ),
 ]
 Samples = Annotated[
     str | None,
@@ -143,3 +145,15 @@ Summary = Annotated[
     typer.Option("--summary", metavar="FILE", help="Write a summary in Markdown."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The report as JSON on standard output.")]
+Cluster = Annotated[
+    int | None,
+    typer.Option(
+        "--cluster",
+        metavar="BITS",
+        help="Group each channel's weights into 2^BITS values, for --compress; the gate decides.",
+    ),
+]
+Compress = Annotated[
+    bool | None,
+    typer.Option("--compress", help="TFLM: store weights as lookup tables; loses nothing."),
+]

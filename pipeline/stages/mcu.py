@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from converters.files import write_atomic
 from converters.tflite.graph import Array
 from device_runners import cgen, cortex_m, tflm
 from device_runners.host.micro import run_micro
 from device_runners.runner import Int8Model
 from pipeline.comparison import compare_outputs, compare_tensors
 from pipeline.listener import Listener
-from pipeline.report import AotReport, EmulationReport, MismatchReport, TflmReport
+from pipeline.report import AotReport, EmulationReport, MismatchReport, PassReport, TflmReport
 from pipeline.settings import McuSettings
 
 Sample = Sequence[Array]
@@ -46,20 +47,46 @@ class Emulated:
     sizes: cortex_m.Sizes
 
 
-def build_aot(model: Int8Model, mcu: Path, listener: Listener) -> AotReport:
-    """Writes ``aot/``.
+def isa_of(core: str) -> cgen.Isa:
+    """What the kernels for a core or board are written for.
+
+    Raises:
+        TidepoolError: There is no such core or board.
+    """
+    return cgen.Isa.DSP if cortex_m.find_board(core).dsp else cgen.Isa.SCALAR
+
+
+def build_aot(
+    model: Int8Model, mcu: Path, listener: Listener, isa: cgen.Isa = cgen.Isa.SCALAR
+) -> AotReport:
+    """Writes ``aot/``, with the kernels of an instruction-set level.
 
     Raises:
         TidepoolError: The code generator lacks an op, naming it and its output.
     """
     with listener.stage("generating ahead-of-time C"):
-        artifacts = cgen.build(model, mcu / "aot")
+        artifacts = cgen.build(model, mcu / "aot", isa)
+    figures = artifacts.figures
+    picture = write_atomic(
+        mcu / "aot" / f"{model.name}_memory.svg", cgen.memory_picture(artifacts.figures)
+    )
     return AotReport(
         directory=str(mcu / "aot"),
-        files=list(artifacts.files),
-        arena_bytes=artifacts.figures["arena_bytes"],
-        arena_lower_bound_bytes=artifacts.figures["lower_bound_bytes"],
-        macs=artifacts.figures["macs"],
+        files=[*artifacts.files, picture.name],
+        arena_bytes=figures["arena_bytes"],
+        arena_lower_bound_bytes=figures["lower_bound_bytes"],
+        arena_is_optimal=figures["arena_is_optimal"],
+        live_bytes=figures["live_bytes"],
+        macs=figures["macs"],
+        passes=[
+            PassReport(
+                name=one["transformation"],
+                text=one["text"],
+                macs=one["macs"],
+                weights_bytes=one["weights_bytes"],
+            )
+            for one in figures["passes"]
+        ],
     )
 
 
@@ -115,7 +142,7 @@ def emulate(
     Raises:
         TidepoolError: A tool is missing, the firmware doesn't build, faults or hangs.
     """
-    chosen = runtime or settings.runtime
+    chosen = runtime or settings.runtime.kind
     firmware, result = _run(model, mcu, trial, settings, listener, chosen, tflm_options)
     mismatch = compare_outputs(model.graph, trial.expected, result.outputs)
     if debug_tensors:

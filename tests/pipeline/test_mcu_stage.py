@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.graphs import make_random_graph, random_inputs
+from support.more_graphs import make_any_graph
 
 from converters.progress import no_progress
 from converters.tflite import read_graph, write_graph
@@ -27,7 +28,7 @@ KERAS_MODELS = ("vww_mobilenet.h5", "ic_resnet8.h5", "ad01.h5", "kws_dscnn_saved
 
 def emulated(model: Int8Model, out: Path, core: str, trial: mcu.Trial) -> EmulationReport:
     settings = load_settings(None, {"mcu.core": core}).mcu
-    mcu.build_aot(model, out, Silent())
+    mcu.build_aot(model, out, Silent(), mcu.isa_of(core))
     return mcu.emulate(model, out, trial, settings, Silent(), debug_tensors=True).report
 
 
@@ -64,6 +65,17 @@ def test_random_graph_is_exact_on_the_cortex_m4(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(1001, 1025))
 def test_random_graphs_are_exact_on_the_cortex_m4(seed: int, tmp_path: Path) -> None:
     model, trial = random_trial(seed)
+    assert emulated(model, tmp_path, "cortex-m4", trial).mismatch is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2000, 2012))
+def test_random_graphs_of_every_op_are_exact_on_the_cortex_m4(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    graph = make_any_graph(rng, 8)
+    model = Int8Model("random", write_graph(graph), graph)
+    samples = [random_inputs(rng, graph) for _ in range(2)]
+    trial = mcu.Trial(samples, reference_outputs(model.content, samples, no_progress))
     assert emulated(model, tmp_path, "cortex-m4", trial).mismatch is None
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from converters.errors import TidepoolError
-from device_runners.cortex_m.firmware import RuntimeKind
-from pipeline.settings import load_settings
+from pipeline.settings import RuntimeChoice, load_settings
 
 
 def config(tmp_path: Path, text: str) -> Path:
@@ -23,7 +22,7 @@ def test_options_override_the_file_and_the_file_the_defaults(tmp_path: Path) -> 
     assert settings.mcu.core == "cortex-m33"
     assert settings.mcu.samples == 3
     assert settings.gate.max_drop == 2.5
-    assert settings.mcu.runtime is RuntimeKind.AOT
+    assert settings.mcu.runtime is RuntimeChoice.AOT
 
 
 def test_dataset_beside_the_file_is_found(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Random small int8 graphs over all ops that the code generator supports.
+"""Random small int8 graphs over the ops of most models; ``more_graphs`` adds all others.
 
 ``make_random_graph`` is a pure function of a NumPy generator; ``random_graphs`` is the hypothesis
 strategy over its seeds. Quantization, shapes and options are drawn with their edges in mind: zero
@@ -405,13 +405,14 @@ def quantize(g: RandomGraph, x: Value) -> None:
     _rescale(g, x, "QUANTIZE", 1)
 
 
-IMAGE_OPS: tuple[Callable[[RandomGraph, Value], None], ...] = (
+Op = Callable[[RandomGraph, Value], None]
+IMAGE_OPS: tuple[Op, ...] = (
     conv_2d,
     depthwise_conv_2d,
     average_pool_2d,
     max_pool_2d,
 )
-OPS: tuple[Callable[[RandomGraph, Value], None], ...] = (
+OPS: tuple[Op, ...] = (
     fully_connected,
     add,
     mul,
@@ -428,12 +429,20 @@ OPS: tuple[Callable[[RandomGraph, Value], None], ...] = (
 )
 
 
-def make_random_graph(rng: np.random.Generator, operators: int | None = None) -> Graph:
+def make_random_graph(
+    rng: np.random.Generator,
+    operators: int | None = None,
+    *,
+    ops: Sequence[Op] = OPS,
+    image_ops: Sequence[Op] = IMAGE_OPS,
+) -> Graph:
     """A valid int8 graph of up to eight operators, with one to three inputs.
 
     Args:
         rng: The source of all choices.
         operators: How many operators; drawn if None.
+        ops: What operators there may be; by default those of most models.
+        image_ops: Those that need four dimensions.
     """
     g = RandomGraph(rng)
     for _ in range(g.pick((1, 1, 2, 3))):
@@ -441,20 +450,20 @@ def make_random_graph(rng: np.random.Generator, operators: int | None = None) ->
     for _ in range(operators or g.between(1, 8)):
         # Mostly the newest value, so that graphs get deep; else any, so that they branch.
         x = g.values[-1] if g.chance(0.6) else g.pick(g.values)
-        ops = OPS
+        candidates = tuple(ops)
         if len(x.shape) == 4:
-            ops = IMAGE_OPS * 2 + OPS
+            candidates = tuple(image_ops) * 2 + candidates
         if x.elements > _MAX_ELEMENTS:
-            ops = (mean, reshape, relu) if len(x.shape) != 4 else (max_pool_2d, mean)
-        g.pick(ops)(g, x)
+            candidates = (mean, reshape, relu) if len(x.shape) != 4 else (max_pool_2d, mean)
+        g.pick(candidates)(g, x)
     return g.graph()
 
 
-def single_op_graph(rng: np.random.Generator, op: Callable[[RandomGraph, Value], None]) -> Graph:
+def single_op_graph(rng: np.random.Generator, op: Op, image_ops: Sequence[Op] = IMAGE_OPS) -> Graph:
     """A graph of one input and one operator of a kind; the input is an image if it must be."""
     g = RandomGraph(rng)
     x = g.source()
-    while op in IMAGE_OPS and len(x.shape) != 4:
+    while op in image_ops and len(x.shape) != 4:
         x = g.source()
     op(g, x)
     return g.graph()

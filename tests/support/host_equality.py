@@ -11,12 +11,18 @@ from support.models import int8_model
 
 from converters.tflite import write_graph
 from converters.tflite.graph import Graph
-from device_runners.cgen import HostBuild, build
+from device_runners.cgen import HostBuild, Isa, build
 from device_runners.host.oracle import Oracle
 from device_runners.runner import Artifacts
 
 ALL_INT8 = np.arange(-128, 128).astype(np.int8)
-SANITIZED = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+# Memory that the plan holds for dead is overwritten: who reads it all the same, differs.
+SANITIZED = (
+    "-O0",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-DTIDEPOOL_FILL_DEAD",
+)
 _OBJECTS = Path(tempfile.gettempdir()) / "tidepool-test-objects"
 
 
@@ -34,9 +40,10 @@ def assert_every_tensor_equals_reference(
     model: bytes | None = None,
     flags: Sequence[str] = SANITIZED,
     compiler: str = "cc",
+    isa: Isa = Isa.SCALAR,
 ) -> Artifacts:
     """Builds a graph, runs samples, and compares every computed tensor with BUILTIN_REF."""
-    artifacts = build(int8_model(graph), folder / "aot")
+    artifacts = build(int8_model(graph), folder / "aot", isa)
     oracle = Oracle(model or write_graph(graph), all_tensors=True)
     with HostBuild(artifacts, compiler=compiler, flags=flags, object_cache=object_cache()) as host:
         runs = host.run_many_traced(samples)

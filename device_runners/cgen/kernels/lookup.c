@@ -1,4 +1,4 @@
-/* LOGISTIC, int8: one table of 256 results. */
+/* LOGISTIC, TANH and the like, int8: one table of 256 results. */
 #include "tidepool_kernels.h"
 
 TIDEPOOL_KERNEL

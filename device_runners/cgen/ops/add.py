@@ -8,6 +8,7 @@ import numpy as np
 
 from converters.tflite.options import AddOptions
 from device_runners.cgen import checks
+from device_runners.cgen.affine_sum import affine_sum
 from device_runners.cgen.elementwise import (
     broadcast_params,
     check_broadcast,
@@ -29,6 +30,15 @@ def _multipliers(context: OpContext) -> tuple[Multiplier, Multiplier, Multiplier
         quantize_multiplier(first / common),
         quantize_multiplier(second / common),
         quantize_multiplier(common / ((1 << _LEFT_SHIFT) * output)),
+    )
+
+
+def _zero_points(context: OpContext) -> tuple[int, int, int]:
+    """Those of both operands and of the output."""
+    return (
+        context.input(0).zero_point,
+        context.input(1).zero_point,
+        context.output.zero_point,
     )
 
 
@@ -69,6 +79,28 @@ def _emit(context: OpContext) -> Emission:
         "output_min": low,
         "output_max": high,
     }
+    affine = None
+    if first.shape == second.shape:
+        affine = affine_sum(to_common_1, to_common_2, to_output, _zero_points(context))
+    if affine is not None:
+        params = {
+            "count": output.elements,
+            "factor_1": affine.factors[0],
+            "factor_2": affine.factors[1],
+            "addend": affine.addend,
+            "shift": affine.shift,
+            "output_min": low,
+            "output_max": high,
+        }
+        name = "tidepool_add_affine"
+        call = KernelCall(name, f"{name}_params", params, (first.index, second.index))
+        return Emission(
+            kernel=call.kernel,
+            calls=(call,),
+            constants=operand_arrays(context, 0, 1),
+            in_place=in_place_operands(context),
+            reason="equal on all pairs of operands",
+        )
     call = KernelCall("tidepool_add", "tidepool_add_params", params, (first.index, second.index))
     return Emission(
         kernel="add",

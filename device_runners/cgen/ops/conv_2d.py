@@ -14,7 +14,9 @@ from device_runners.cgen.convolution import (
     window_params,
     windows,
 )
+from device_runners.cgen.dsp_convolution import conv_2d_dsp
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 
 
@@ -57,20 +59,38 @@ def _check(context: OpContext) -> Iterator[str]:
 def _emit(context: OpContext) -> Emission:
     source, weights, output = context.input(0), context.input(1), context.output
     channels, filter_height, filter_width, depth = weights.shape
+    groups = source.shape[3] // depth
+    macs = output.elements * filter_height * filter_width * depth
+    summary = describe_window(context, filter_height, filter_width)
+    summary += f", {groups} groups" if groups > 1 else ""
+    reason = ""
+    if context.isa is Isa.DSP:
+        fast = conv_2d_dsp(context) if groups == 1 else None
+        if fast is not None:
+            return Emission(
+                kernel=fast.call.kernel,
+                calls=(fast.call,),
+                summary=summary,
+                constants=(*fast.constants, *operand_arrays(context, 0)),
+                macs=macs,
+                scratch_bytes=fast.scratch_bytes,
+                reason="DSP extension, one group, every channel proven exact",
+            )
+        reason = "no proof" if groups == 1 else "several groups"
+        reason = f"portable: {reason}"
     channel_fields, arrays = channel_params(context, channels)
     params = {
         "window": window_params(context, filter_height, filter_width),
         "filter_channels": depth,
         **channel_fields,
     }
-    groups = source.shape[3] // depth
-    summary = describe_window(context, filter_height, filter_width)
     return Emission(
         kernel="conv_2d",
         calls=(KernelCall("tidepool_conv_2d", "tidepool_conv_2d_params", params, (source.index,)),),
-        summary=summary + (f", {groups} groups" if groups > 1 else ""),
+        summary=summary,
         constants=(*arrays, *operand_arrays(context, 0)),
-        macs=output.elements * filter_height * filter_width * depth,
+        macs=macs,
+        reason=reason,
     )
 
 

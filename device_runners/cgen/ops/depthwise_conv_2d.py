@@ -16,7 +16,9 @@ from device_runners.cgen.convolution import (
     window_params,
     windows,
 )
+from device_runners.cgen.dsp_depthwise import depthwise_dsp
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 
 
@@ -60,14 +62,30 @@ def _check(context: OpContext) -> Iterator[str]:
 def _emit(context: OpContext) -> Emission:
     source, weights, output = context.input(0), context.input(1), context.output
     _, filter_height, filter_width, channels = weights.shape
-    channel_fields, arrays = channel_params(context, channels)
     multiplier = channels // source.shape[3]
+    summary = describe_window(context, filter_height, filter_width)
+    summary += f", depth multiplier {multiplier}" if multiplier > 1 else ""
+    macs = output.elements * filter_height * filter_width
+    reason = ""
+    if context.isa is Isa.DSP:
+        fast = depthwise_dsp(context) if multiplier == 1 else None
+        if fast is not None:
+            return Emission(
+                kernel=fast.call.kernel,
+                calls=(fast.call,),
+                summary=summary,
+                constants=(*fast.constants, *operand_arrays(context, 0)),
+                macs=macs,
+                scratch_bytes=fast.scratch_bytes,
+                reason="DSP extension, every channel proven exact",
+            )
+        reason = "portable: depth multiplier, fewer than four channels, or no proof"
+    channel_fields, arrays = channel_params(context, channels)
     params = {
         "window": window_params(context, filter_height, filter_width),
         "depth_multiplier": multiplier,
         **channel_fields,
     }
-    summary = describe_window(context, filter_height, filter_width)
     return Emission(
         kernel="depthwise_conv_2d",
         calls=(
@@ -78,9 +96,10 @@ def _emit(context: OpContext) -> Emission:
                 (source.index,),
             ),
         ),
-        summary=summary + (f", depth multiplier {multiplier}" if multiplier > 1 else ""),
+        summary=summary,
         constants=(*arrays, *operand_arrays(context, 0)),
-        macs=output.elements * filter_height * filter_width,
+        macs=macs,
+        reason=reason,
     )
 
 

@@ -14,7 +14,9 @@ from converters.tflite.graph import Tensor
 from converters.tflite.options import FullyConnectedOptions
 from device_runners.cgen import checks
 from device_runners.cgen.convolution import bias_values, channel_factors, multiplier_arrays
+from device_runners.cgen.dsp_dense import dense_dsp
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import (
     ConstantArray,
     Emission,
@@ -107,13 +109,29 @@ def _own_factors(context: OpContext) -> list[float]:
 def _emit(context: OpContext) -> Emission:
     source, weights, output = context.input(0), context.input(1), context.output
     channels, depth = weights.shape
+    factors = [quantize_multiplier(factor) for factor in _own_factors(context)]
+    summary, macs, reason = f"{depth} to {channels}", output.elements * depth, ""
+    if context.isa is Isa.DSP:
+        fast = None
+        if _weights_zero_point(weights) == 0:
+            fast = dense_dsp(context, factors * (channels // len(factors)))
+        if fast is not None:
+            return Emission(
+                kernel=fast.call.kernel,
+                calls=(fast.call,),
+                summary=summary,
+                constants=(*fast.constants, *operand_arrays(context, 0)),
+                macs=macs,
+                scratch_bytes=fast.scratch_bytes,
+                reason="DSP extension, every channel proven exact",
+            )
+        reason = "portable: weights with a zero point, or no proof"
     low, high = activation_range(output, _options(context).fused_activation_function)
     arrays = [ConstantArray(f"t{weights.index}_weights", "int8_t", context.data(1), weights.name)]
     bias, bias_name = context.optional_input(2), "NULL"
     if bias is not None:
         bias_name = f"t{bias.index}_bias"
         arrays.append(ConstantArray(bias_name, "int32_t", context.data(2), bias.name))
-    factors = [quantize_multiplier(factor) for factor in _own_factors(context)]
     values, shifts = multiplier_arrays(context, factors)
     params: dict[str, object] = {
         "batches": source.elements // depth,
@@ -136,9 +154,10 @@ def _emit(context: OpContext) -> Emission:
     return Emission(
         kernel="fully_connected",
         calls=(call,),
-        summary=f"{depth} to {channels}",
+        summary=summary,
         constants=(*arrays, values, shifts, *operand_arrays(context, 0)),
-        macs=output.elements * depth,
+        macs=macs,
+        reason=reason,
     )
 
 

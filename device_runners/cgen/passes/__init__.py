@@ -2,6 +2,9 @@
 
 A pass module has ``match(program, operator) -> bool`` and ``transform(program, operator) ->
 Program``. Passes must keep every tensor's value: a trace compares all of them with the reference.
+Where one leaves channels out of a tensor it says what they hold (``Program.removed``), and the
+comparison puts them back: then they are compared, too. The same goes for tensors that are nothing
+but another one with padding around it (``Program.dropped``).
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from converters.tflite.graph import Operator
-from device_runners.cgen.passes import alias_reshapes
+from device_runners.cgen.passes import alias_identities, alias_reshapes, dead_channels, drop_pads
 from device_runners.cgen.program import Program
 
 
@@ -23,13 +26,18 @@ class Pass(Protocol):
         """The program after it was applied."""
 
 
-PASSES: tuple[Pass, ...] = (alias_reshapes,)
+PASSES: tuple[Pass, ...] = (drop_pads, dead_channels, alias_reshapes, alias_identities)
 
 
 def run_passes(program: Program) -> Program:
     """Applies every pass to every operator that it matches."""
     for one in PASSES:
-        for operator in program.graph.operators:
+        position = 0
+        while position < len(program.graph.operators):
+            count = len(program.graph.operators)
+            operator = program.graph.operators[position]
             if one.match(program, operator):
                 program = one.transform(program, operator)
+            # Where an operator went, the next one has taken its place.
+            position += len(program.graph.operators) == count
     return program

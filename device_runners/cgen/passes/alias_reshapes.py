@@ -1,4 +1,4 @@
-"""RESHAPE of a computed tensor moves no bytes: its output is an alias of its input."""
+"""RESHAPE, SQUEEZE and EXPAND_DIMS move no bytes: their output is an alias of their input."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import replace
 from converters.tflite.graph import Operator
 from device_runners.cgen.program import Program
 
+_RESHAPES = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")
+
 
 def match(program: Program, operator: Operator) -> bool:
-    """A RESHAPE whose input lies in the arena; a constant has to be copied there."""
-    return operator.opcode == "RESHAPE" and not program.root_tensor(operator.inputs[0]).is_constant
+    """One whose input lies in the arena; a constant has to be copied there."""
+    return operator.opcode in _RESHAPES and not program.root_tensor(operator.inputs[0]).is_constant
 
 
 def transform(program: Program, operator: Operator) -> Program:

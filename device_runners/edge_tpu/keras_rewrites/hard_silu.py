@@ -1,4 +1,4 @@
-"""Hard-swish (hard_silu) is ``(x / 6) * relu6(x + 3)``.
+"""Hard-swish (hard_silu) is ``relu6(x + 3) * (x / 6)``.
 
 The converter fuses ``x * (relu6(x + 3) / 6)`` to HARD_SWISH, which stays on the CPU. With the sixth
 taken from the other factor it doesn't, and the product is the same.
@@ -20,7 +20,7 @@ from device_runners.edge_tpu.keras_rewrites.steps import Steps, Tensor
 
 def _build(steps: Steps, x: Tensor) -> Tensor:
     gate = steps.relu6(steps.affine(x, 1.0, 3.0))
-    return steps.multiply(steps.affine(x, 1.0 / 6.0), gate, last=True)
+    return steps.multiply(gate, steps.affine(x, 1.0 / 6.0), last=True)
 
 
 def _hard_silu(x: Array) -> Array:
@@ -103,7 +103,7 @@ def _is_relu6(operation: Any) -> bool:
 HARD_SILU = Rewrite(
     name="hard_silu",
     replaces="hard_silu (hard_swish), x * hard_sigmoid(x)",
-    formula="(x / 6) * relu6(x + 3)",
+    formula="relu6(x + 3) * (x / 6)",
     ops=("ADD", "MUL", "MUL"),
     match=_match,
     example=Form(_build, _hard_silu, exact=True),

@@ -1,6 +1,6 @@
 """LayerNormalization and RMSNormalization over the last axis: means by convolution, and RSQRT.
 
-With d = x - mean(x): ``gamma * d * rsqrt(mean(d**2) + epsilon) + beta`` (Ba et al., "Layer
+With d = x - mean(x): ``(gamma * d) * rsqrt(mean(d**2) + epsilon) + beta`` (Ba et al., "Layer
 Normalization"); with d = x and no beta (Zhang and Sennrich, "Root Mean Square Layer
 Normalization"). The mean over the channels is a convolution with kernel size 1 and equal weights,
 in the shape of x: int8 holds equal weights exactly, nothing is broadcast, and the number of
@@ -28,8 +28,8 @@ def _form(gamma: Any, beta: Any, epsilon: float, centered: bool) -> Form:
     def build(steps: Steps, x: Tensor) -> Tensor:
         values = steps.subtract(x, steps.channel_mean(x)) if centered else x
         power = steps.channel_mean(steps.multiply(values, values), epsilon)
-        normalized = steps.multiply(values, steps.rsqrt(power))
-        return steps.affine(normalized, gamma, beta, last=True)
+        scaled = steps.multiply(steps.affine(values, gamma), steps.rsqrt(power))
+        return steps.affine(scaled, 1.0, beta, last=True)
 
     return Form(build, None, exact=True)
 
@@ -57,7 +57,7 @@ LAYER_NORMALIZATION = Rewrite(
     replaces=(
         f"LayerNormalization and RMSNormalization over the last axis, up to {MAX_CHANNELS} channels"
     ),
-    formula="gamma * d * rsqrt(mean(d^2) + epsilon) + beta, d = x - mean(x), mean by convolution",
+    formula="(gamma * d) * rsqrt(mean(d^2) + epsilon) + beta, d = x - mean(x), mean by convolution",
     ops=("CONV_2D", "SUB", "MUL", "CONV_2D", "RSQRT", "MUL", "MUL", "ADD"),
     match=_match,
     example=_form(np.full(8, 1.5), np.full(8, 0.5), 1e-3, centered=True),

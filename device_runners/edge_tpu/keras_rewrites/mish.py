@@ -21,8 +21,7 @@ CUBIC = 1.0 - LINEAR - QUADRATIC
 def _build(steps: Steps, x: Tensor) -> Tensor:
     p = steps.sigmoid(x)
     inner = steps.multiply(p, steps.affine(p, CUBIC, QUADRATIC))
-    factor = steps.multiply(p, steps.affine(inner, 1.0, LINEAR))
-    return steps.multiply(x, factor, last=True)
+    return steps.multiply(steps.multiply(x, p), steps.affine(inner, 1.0, LINEAR), last=True)
 
 
 def _mish(x: Array) -> Array:
@@ -39,7 +38,7 @@ def _match(site: Site) -> Form | None:
 MISH = Rewrite(
     name="mish",
     replaces="mish",
-    formula="x * p * (a + p * (b + c * p)), p = sigmoid(x), a + b + c = 1",
+    formula="(x * p) * (a + p * (b + c * p)), p = sigmoid(x), a + b + c = 1",
     ops=("LOGISTIC", "MUL", "ADD", "MUL", "ADD", "MUL", "MUL"),
     match=_match,
     example=_FORM,

@@ -1,4 +1,4 @@
-"""softsign is ``x * r**2`` with ``r = 1 / sqrt(1 + |x|)``.
+"""softsign is ``(x * r) * r`` with ``r = 1 / sqrt(1 + |x|)``.
 
 By definition ``x / (1 + |x|)``: the Edge TPU has no division, but RSQRT, whose square is the
 reciprocal. ``|x|`` is ``relu(x) + relu(-x)``. TFLite's converter refuses a softsign.
@@ -15,7 +15,7 @@ from device_runners.edge_tpu.keras_rewrites.steps import Steps, Tensor
 def _build(steps: Steps, x: Tensor) -> Tensor:
     magnitude = steps.add(steps.relu(x), steps.relu(steps.affine(x, -1.0)))
     root = steps.rsqrt(steps.affine(magnitude, 1.0, 1.0))
-    return steps.multiply(x, steps.multiply(root, root), last=True)
+    return steps.multiply(steps.multiply(x, root), root, last=True)
 
 
 def _softsign(x: Array) -> Array:
@@ -32,7 +32,7 @@ def _match(site: Site) -> Form | None:
 SOFTSIGN = Rewrite(
     name="softsign",
     replaces="softsign",
-    formula="x * r^2, r = rsqrt(1 + relu(x) + relu(-x))",
+    formula="(x * r) * r, r = rsqrt(1 + relu(x) + relu(-x))",
     ops=("RELU", "MUL", "ADD", "ADD", "RSQRT", "MUL", "MUL"),
     match=_match,
     example=_FORM,

@@ -5,6 +5,10 @@ A form is written once, as a function of ``Steps``: ``KerasSteps`` makes the lay
 
 Minimum and maximum aren't among them, although the Edge TPU has both: the converter gives their
 inputs the range of their result, and whatever else reads such an input reads it clipped.
+
+The order of operands matters. Calibration runs element-wise operators in place and looks at their
+inputs afterwards: the first operand that nothing else reads gets the range of the result as well
+(TensorFlow issue 127842). It should be one that has such a range anyway.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ import pytest
 from converters.errors import TidepoolError
 from converters.load.keras_runtime import import_keras
 from converters.qat import QuantizeWrapper, convert_quantized, quantize_model
+from converters.qat.export import export
+from converters.qat.places import check_places, roundings, tensors_of
 from converters.qat.trained import TrainedWeight, check_ranges, check_weights, trained_weights
 from converters.tflite.affine import quantize
 from converters.tflite.graph import Graph, Quantization, TensorType
@@ -151,6 +153,24 @@ def test_a_lost_range_is_found_and_its_layer_named(model: Any, graph: Graph) -> 
     ]
     with pytest.raises(TidepoolError, match=r"'re_lu_\d+_range'.*isn't in the converted file"):
         check_ranges(replace(graph, tensors=tuple(tensors)), model)
+
+
+def test_ranges_that_changed_places_are_found(model: Any, graph: Graph) -> None:
+    frozen = export(model)
+    found = [tensors_of(graph, rounding) for rounding in roundings(frozen)]
+    assert found and all(found)
+    check_places(graph, frozen, wide=False)
+    add = next(op for op in graph.operators if op.opcode == "ADD")
+    one, other = graph.tensor(add.inputs[0]), graph.tensor(add.outputs[0])
+    swapped = {one.index: other.quantization, other.index: one.quantization}
+    tensors = tuple(
+        replace(tensor, quantization=swapped.get(tensor.index, tensor.quantization))
+        for tensor in graph.tensors
+    )
+    wrong = replace(graph, tensors=tensors)
+    check_ranges(wrong, model)  # all of them are there
+    with pytest.raises(TidepoolError, match=r"tensor '.*' of the converted file has scale"):
+        check_places(wrong, frozen, wide=False)
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def test_the_sanitizers_see_an_access_outside_of_the_arena(artifacts: Artifacts)
 
 def test_a_failed_build_leaves_the_old_one(artifacts: Artifacts) -> None:
     b = GraphBuilder("bad")
-    b.output(b.op("TANH", [b.input((4,), 0.1, 0)], None, shape=(4,), scale=0.1, zero_point=0))
+    b.output(b.op("COS", [b.input((4,), 0.1, 0)], None, shape=(4,), scale=0.1, zero_point=0))
     with pytest.raises(TidepoolError):
         build(int8_model(b.graph()), artifacts.directory)
     assert (artifacts.directory / "sum.c").exists()

@@ -15,11 +15,14 @@ from device_runners.cgen.registry import operations
 
 
 def allocated(graph: Graph, scratch: dict[int, int] | None = None) -> Memory:
-    program = run_passes(Program(graph))
+    return allocated_program(run_passes(Program(graph)), scratch)
+
+
+def allocated_program(program: Program, scratch: dict[int, int] | None = None) -> Memory:
     emissions = {}
-    for op in graph.operators:
+    for op in program.graph.operators:
         if not program.is_silent(op):
-            emission = operations()[op.opcode].emit(OpContext(graph, op))
+            emission = operations()[op.opcode].emit(OpContext(program.graph, op))
             if scratch and op.index in scratch:
                 emission = Emission(emission.kernel, (), scratch_bytes=scratch[op.index])
             emissions[op.index] = emission
@@ -30,8 +33,8 @@ def allocated(graph: Graph, scratch: dict[int, int] | None = None) -> Memory:
 @given(random_graphs())
 def test_tensors_alive_together_share_memory_only_on_purpose(drawn: tuple[int, Graph]) -> None:
     """An independent replay: no operator overwrites bytes that somebody still has to read."""
-    _, graph = drawn
-    memory = allocated(graph)
+    program = run_passes(Program(drawn[1]))
+    graph, memory = program.graph, allocated_program(program)
     owner: dict[int, int] = {}  # byte of the arena -> version of the value stored there
     values: dict[int, int] = {}  # tensor -> version of its value
     for version, tensor in enumerate(graph.inputs):
@@ -44,8 +47,8 @@ def test_tensors_alive_together_share_memory_only_on_purpose(drawn: tuple[int, G
                 _assert_intact(owner, memory, tensor, values[tensor])
         output = op.outputs[0]
         source = op.inputs[0]
-        if op.opcode == "RESHAPE" and source in values:
-            values[output] = values[source]  # another shape of the same bytes
+        if output in program.aliases:
+            values[output] = values[source]  # the same bytes under another name
             assert memory.tensors[output].offset == memory.tensors[source].offset
         else:
             values[output] = 1000 + op.index

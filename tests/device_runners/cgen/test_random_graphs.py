@@ -8,15 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from support.graphs import (
-    IMAGE_OPS,
-    OPS,
-    make_random_graph,
-    random_graphs,
-    random_inputs,
-    single_op_graph,
-)
+from support.graphs import Op, random_inputs, single_op_graph
 from support.host_equality import assert_every_tensor_equals_reference
+from support.more_graphs import ALL_IMAGE_OPS, ALL_OPS, any_graphs, make_any_graph
 
 from converters.tflite.graph import Graph
 from device_runners.cgen.registry import operations
@@ -37,29 +31,29 @@ def _assert_equal(seed: int, graph: Graph) -> None:
 
 
 @settings(_SETTINGS, max_examples=20)
-@given(random_graphs())
+@given(any_graphs())
 def test_every_tensor_of_random_graphs(drawn: tuple[int, Graph]) -> None:
     _assert_equal(*drawn)
 
 
 @pytest.mark.slow
 @settings(_SETTINGS, max_examples=240)
-@given(random_graphs())
+@given(any_graphs())
 def test_every_tensor_of_many_random_graphs(drawn: tuple[int, Graph]) -> None:
     _assert_equal(*drawn)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("op", IMAGE_OPS + OPS, ids=lambda op: op.__name__)
-def test_every_tensor_of_random_single_ops(op: object) -> None:
-    for seed in range(12):
-        _assert_equal(seed, single_op_graph(np.random.default_rng(seed), op))
+@pytest.mark.parametrize("op", ALL_IMAGE_OPS + ALL_OPS, ids=lambda op: op.__name__)
+def test_every_tensor_of_random_single_ops(op: Op) -> None:
+    for seed in range(8):
+        _assert_equal(seed, single_op_graph(np.random.default_rng(seed), op, ALL_IMAGE_OPS))
 
 
 def test_random_graphs_cover_every_op() -> None:
     seen = {
         operator.opcode
-        for seed in range(60)
-        for operator in make_random_graph(np.random.default_rng(seed)).operators
+        for seed in range(400)
+        for operator in make_any_graph(np.random.default_rng(seed)).operators
     }
     assert seen == set(operations())

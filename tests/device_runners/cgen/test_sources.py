@@ -19,7 +19,7 @@ from converters.tflite.builder import GraphBuilder
 from converters.tflite.graph import Graph
 from device_runners.cgen import build
 from device_runners.cgen.host_build import WARNING_FLAGS
-from device_runners.cgen.kernels_version import kernel_file
+from device_runners.cgen.kernels_version import KERNELS_HEADER, kernel_file
 from device_runners.runner import Artifacts
 
 _CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
@@ -38,12 +38,9 @@ def _sources(artifacts: Artifacts) -> list[str]:
 
 
 def _all_kernels(folder: Path) -> list[str]:
-    names = [
-        "conv_2d depthwise_conv_2d fully_connected add mul rescale lookup",
-        "softmax average_pool_2d max_pool_2d mean pad copy tidepool_kernels.h",
-    ]
+    sources = Path(device_runners.cgen.__file__).parent / "kernels"
     paths = []
-    for name in " ".join(names).split():
+    for name in (*sorted(path.stem for path in sources.glob("*.c")), KERNELS_HEADER):
         file, text = kernel_file(name)
         (folder / file).write_text(text)
         paths.append(str(folder / file))
@@ -64,7 +61,8 @@ def _assert_no_warnings(
     for level in levels:
         command = [compiler, "-std=c11", *target, *WARNING_FLAGS, level, "-c", f"-I{folder}"]
         subprocess.run([*command, model, *kernels], check=True, cwd=folder)
-        subprocess.run([*command, "-DTIDEPOOL_TRACE", model], check=True, cwd=folder)
+        tested = ("-DTIDEPOOL_TRACE", "-DTIDEPOOL_FILL_DEAD")
+        subprocess.run([*command, *tested, model], check=True, cwd=folder)
 
 
 @pytest.mark.parametrize(("compiler", "target"), _TARGETS, ids=["gcc", "clang", "arm"])

@@ -1,0 +1,19 @@
+"""Instruction-set levels that code is generated for.
+
+Weights are packed ahead of time into the order in which a kernel eats them, so that the level is
+chosen when the code is generated. Every kernel also compiles as portable C with the same packed
+data: code of a higher level is right, if slow, on any core.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Isa(StrEnum):
+    """What the kernels are written for."""
+
+    SCALAR = "scalar"
+    """Portable C: any core, best without the DSP extension."""
+    DSP = "dsp"
+    """The DSP extension: Cortex-M4, M7, M33 and later."""

@@ -1,0 +1,152 @@
+"""The order in which each kernel reads and writes, by the name of its C function.
+
+The entry of a kernel is a promise of its C code: whoever changes a loop there, changes it here. A
+kernel without an entry never gets an output that overlaps an input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from device_runners.cgen.access import (
+    AccessPattern,
+    Broadcast,
+    Dense,
+    Elementwise,
+    Gather,
+    Geometry,
+    Padded,
+    Reduce,
+    Rows,
+    Window,
+)
+from device_runners.cgen.operation import Emission, KernelCall
+
+Params = Mapping[str, Any]
+
+
+def _window(params: Params) -> Geometry:
+    return Geometry(**params["window"])
+
+
+def _conv_2d(params: Params) -> AccessPattern:
+    geometry = _window(params)
+    return Window(geometry, groups=geometry.input_channels // params["filter_channels"])
+
+
+def _per_channel(params: Params) -> AccessPattern:
+    return Window(_window(params), per_channel=True)
+
+
+def _fully_connected(params: Params) -> AccessPattern:
+    return Dense(params["batches"], params["input_depth"], params["output_depth"])
+
+
+def _elementwise(params: Params) -> AccessPattern:
+    return Elementwise(params["count"])
+
+
+def _rows_in_place(params: Params) -> AccessPattern:
+    """Several passes over a row; the last one writes each element after it was read."""
+    return Elementwise(params["rows"] * params["depth"])
+
+
+def _broadcast(params: Params) -> AccessPattern:
+    b = params["broadcast"]
+    return Broadcast(b["sizes"], (b["strides_1"], b["strides_2"]))
+
+
+def _reduce(params: Params) -> AccessPattern:
+    names = ("kept_sizes", "kept_strides", "reduced_sizes", "reduced_strides")
+    return Reduce(*(params[name] for name in names))
+
+
+def _pad(params: Params) -> AccessPattern:
+    return Padded(params["sizes"], params["before"], params["after"])
+
+
+def _copy(params: Params) -> AccessPattern:
+    return Rows(params["rows"], params["input_stride"], params["output_stride"])
+
+
+def _strided_copy(params: Params) -> AccessPattern:
+    return Gather(params["sizes"], params["strides"], params["first"], params["run"])
+
+
+def _three_pixels(params: Params) -> AccessPattern:
+    """Three pixels' windows are widened into scratch memory before any of them is written."""
+    return Window(_window(params), pixels=3, buffered=True)
+
+
+def _four_channels(params: Params) -> AccessPattern:
+    """Pixel by pixel, but some channels of one may be read after others of it were written."""
+    return Window(_window(params), per_channel=True, pixels=2)
+
+
+ORDERS: Mapping[str, Callable[[Params], AccessPattern]] = {
+    "tidepool_add": _broadcast,
+    "tidepool_add_affine": lambda params: Elementwise(params["count"], operands=2),
+    "tidepool_average_pool_2d": _per_channel,
+    "tidepool_conv_2d": _conv_2d,
+    "tidepool_conv_2d_dsp": _three_pixels,
+    "tidepool_copy": _copy,
+    "tidepool_depthwise_conv_2d": _per_channel,
+    "tidepool_depthwise_conv_2d_dsp": _four_channels,
+    "tidepool_fully_connected": _fully_connected,
+    "tidepool_l2_normalization": _rows_in_place,
+    "tidepool_lookup": _elementwise,
+    "tidepool_max_pool_2d": _per_channel,
+    "tidepool_maximum": _broadcast,
+    "tidepool_mean": _reduce,
+    "tidepool_minimum": _broadcast,
+    "tidepool_mul": _broadcast,
+    "tidepool_pad": _pad,
+    "tidepool_prelu": _broadcast,
+    "tidepool_reduce_max": _reduce,
+    "tidepool_reduce_min": _reduce,
+    "tidepool_rescale": _elementwise,
+    "tidepool_softmax": _rows_in_place,
+    "tidepool_squared_difference": _broadcast,
+    "tidepool_strided_copy": _strided_copy,
+    "tidepool_sub": _broadcast,
+    "tidepool_sum": lambda params: _reduce(params["reduction"]),
+}
+"""C function -> pattern, from the parameters of a call."""
+
+SPLITTABLE = frozenset(
+    {
+        "tidepool_average_pool_2d",
+        "tidepool_conv_2d",
+        "tidepool_conv_2d_dsp",
+        "tidepool_depthwise_conv_2d",
+        "tidepool_depthwise_conv_2d_dsp",
+        "tidepool_max_pool_2d",
+    }
+)
+"""Functions that take any part of an image's rows by their ``window`` (``splitting.py``)."""
+
+
+def _whole_words(params: Params) -> bool:
+    """Four channels at a time, all rows: rows are read ahead of those that are written, as long as
+    no channel is computed twice."""
+    return bool(params["window"]["input_channels"] % 4 == 0)
+
+
+IN_PLACE: Mapping[str, Callable[[Params], bool]] = {"tidepool_depthwise_3x3_dsp": _whole_words}
+"""Functions whose output may lie exactly where the input begins, but not elsewhere in it."""
+
+
+def in_place_inputs(emission: Emission) -> tuple[int, ...]:
+    """Inputs whose memory the output may take over."""
+    if len(emission.calls) != 1:
+        return ()
+    call = emission.calls[0]
+    allowed = IN_PLACE.get(call.function)
+    return call.inputs[:1] if allowed is not None and allowed(call.params) else ()
+
+
+def access_pattern(call: KernelCall) -> AccessPattern | None:
+    """The order of a call, or None if the kernel makes no promise."""
+    pattern = ORDERS.get(call.function)
+    return None if pattern is None else pattern(call.params)

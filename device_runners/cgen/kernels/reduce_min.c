@@ -1,0 +1,21 @@
+/* REDUCE_MIN, int8, over any set of dimensions. */
+#include "tidepool_kernels.h"
+
+TIDEPOOL_KERNEL
+void tidepool_reduce_min(const tidepool_reduction *params, const int8_t *input, int8_t *output)
+{
+    int32_t kept[TIDEPOOL_MAX_REDUCE_DIMENSIONS] = {0};
+    int32_t kept_offset = 0;
+    while (kept_offset >= 0) {
+        int32_t reduced[TIDEPOOL_MAX_REDUCE_DIMENSIONS] = {0};
+        int32_t offset = 0;
+        int8_t best = input[kept_offset];
+        while (offset >= 0) {
+            const int8_t value = input[kept_offset + offset];
+            best = (value < best) ? value : best;
+            offset = tidepool_next_index(reduced, params->reduced_sizes, params->reduced_strides);
+        }
+        *output++ = best;
+        kept_offset = tidepool_next_index(kept, params->kept_sizes, params->kept_strides);
+    }
+}

@@ -1,0 +1,7 @@
+"""GREATER_EQUAL, with broadcasting and constant operands."""
+
+from __future__ import annotations
+
+from device_runners.cgen.comparing import comparison
+
+OP = comparison("GREATER_EQUAL", less=False, equal=True, greater=True)

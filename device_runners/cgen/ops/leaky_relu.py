@@ -1,0 +1,47 @@
+"""LEAKY_RELU with a slope that is not negative: a table of 256 results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from converters.tflite.graph import Array
+from converters.tflite.options import LeakyReluOptions
+from device_runners.cgen import checks
+from device_runners.cgen.elementwise import RESCALE_SHIFT_LIMIT
+from device_runners.cgen.operation import OpContext
+from device_runners.cgen.requantization import Multiplier, quantize_multiplier
+from device_runners.cgen.tables import differences, table_operation
+
+
+def _alpha(context: OpContext) -> float:
+    options = context.operator.options
+    return options.alpha if isinstance(options, LeakyReluOptions) else 0.0
+
+
+def _multipliers(context: OpContext) -> tuple[Multiplier, Multiplier]:
+    """For positive and for negative inputs; the reference multiplies and divides in float32."""
+    source, output = np.float32(context.input(0).scale), np.float32(context.output.scale)
+    return (
+        quantize_multiplier(float(source / output)),
+        quantize_multiplier(float(source * np.float32(_alpha(context)) / output)),
+    )
+
+
+def _table(context: OpContext) -> Array:
+    positive, negative = _multipliers(context)
+    values = [(positive if x >= 0 else negative).apply(x) for x in differences(context).tolist()]
+    return np.array(values) + context.output.zero_point
+
+
+def _check(context: OpContext) -> Iterator[str]:
+    yield from checks.options(context, LeakyReluOptions)
+    alpha = _alpha(context)
+    if not 0 <= alpha < np.inf:
+        yield f"has the slope {alpha:.9g}; slopes from 0 are supported"
+    elif any(multiplier.shift > RESCALE_SHIFT_LIMIT for multiplier in _multipliers(context)):
+        yield f"scales by more than 2^{RESCALE_SHIFT_LIMIT}"
+
+
+OP = table_operation("LEAKY_RELU", 2, _table, _check)

@@ -1,0 +1,7 @@
+"""REDUCE_MAX over any constant set of dimensions."""
+
+from __future__ import annotations
+
+from device_runners.cgen.reductions import extremum_operation
+
+OP = extremum_operation("REDUCE_MAX")

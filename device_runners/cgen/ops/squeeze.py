@@ -1,0 +1,7 @@
+"""SQUEEZE. It usually vanishes (``passes/alias_reshapes.py``); a constant is copied."""
+
+from __future__ import annotations
+
+from device_runners.cgen.reshaping import reshape_operation
+
+OP = reshape_operation("SQUEEZE", (1, 1))

@@ -1,0 +1,52 @@
+"""SUB, with broadcasting and constant operands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from converters.tflite.options import SubOptions
+from device_runners.cgen import checks
+from device_runners.cgen.binary import (
+    binary_emission,
+    check_operands,
+    common_scale,
+    difference_fields,
+)
+from device_runners.cgen.operation import Emission, OpContext, Operation
+from device_runners.cgen.requantization import Multiplier, activation_range, quantize_multiplier
+
+_LEFT_SHIFT = 20  # SUB_LEFT_SHIFT of the kernel
+_MAX_DIMENSIONS = 5  # of the reference
+
+
+def _to_output(context: OpContext) -> Multiplier:
+    common, _, _ = common_scale(context)
+    return quantize_multiplier(common / ((1 << _LEFT_SHIFT) * context.output.scale))
+
+
+def _check(context: OpContext) -> Iterator[str]:
+    basics = [
+        *checks.int8_activations(context, (0, 1)),
+        *checks.options(context, SubOptions),
+    ]
+    yield from basics
+    if basics:
+        return
+    yield from checks.activation(context)
+    yield from check_operands(context, _MAX_DIMENSIONS)
+    if _to_output(context).shift > 0:
+        yield (
+            f"has the output scale {context.output.scale:.9g}, over 2^19 times finer than its "
+            "operands'"
+        )
+
+
+def _emit(context: OpContext) -> Emission:
+    options = context.operator.options
+    assert isinstance(options, SubOptions)
+    low, high = activation_range(context.output, options.fused_activation_function)
+    fields = difference_fields(context, _to_output(context), low, high)
+    return binary_emission(context, "sub", "tidepool_difference_params", **fields)
+
+
+OP = Operation("SUB", versions=5, inputs=(2, 2), check=_check, emit=_emit)

@@ -1,0 +1,15 @@
+"""TANH: a table of 256 results."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from device_runners.cgen.operation import OpContext
+from device_runners.cgen.tables import Reals, function_operation, in_double
+
+
+def _tanh(context: OpContext, x: Reals) -> Reals:
+    return in_double(np.tanh, x)
+
+
+OP = function_operation("TANH", 2, _tanh)

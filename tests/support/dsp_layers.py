@@ -1,0 +1,153 @@
+"""Layers for the kernels of level ``dsp``: sizes, paddings and quantizations at their edges.
+
+One graph holds many layers, each with an input and an output of its own, so that one firmware tries
+them all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from converters.tflite.builder import GraphBuilder
+from converters.tflite.graph import Activation, Graph, Padding
+from converters.tflite.options import (
+    AddOptions,
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    FullyConnectedOptions,
+)
+
+_ACTIVATIONS = (Activation.RELU, Activation.NONE, Activation.RELU6, Activation.RELU_N1_TO_1)
+
+
+def dsp_graph(rng: np.random.Generator, layers: int) -> Graph:
+    """Independent random layers: convolutions, depthwise ones, dense ones and additions."""
+    b = GraphBuilder("layers")
+    kinds = (_convolution, _convolution, _depthwise, _depthwise, _dense, _add)
+    for number in range(layers):
+        b.output(kinds[number % len(kinds)](b, rng))
+    return b.graph()
+
+
+def _pick(rng: np.random.Generator, *items: Any) -> Any:
+    return items[int(rng.integers(len(items)))]
+
+
+def _quantization(rng: np.random.Generator, activation: Activation) -> int:
+    """An output zero point: -128, as behind a ReLU, or any."""
+    return -128 if activation is Activation.RELU else _pick(rng, -128, 127, 3, -17)
+
+
+def _places(size: int, padding: Padding, filter_size: int, stride: int, dilation: int) -> int:
+    if padding is Padding.SAME:
+        return -(-size // stride)
+    return (size - (filter_size - 1) * dilation - 1) // stride + 1
+
+
+def _weights(rng: np.random.Generator, shape: tuple[int, ...], axis: int) -> np.ndarray:
+    """Now and then with -128, channels of zeros, and channels of large weights."""
+    low = _pick(rng, -127, -128)
+    taps = rng.integers(low, 128, shape)
+    channel = int(rng.integers(shape[axis]))
+    view = np.moveaxis(taps, axis, 0)
+    view[channel] = _pick(rng, view[channel], 0, 127, low)
+    return taps.astype(np.int8)
+
+
+def _window(rng: np.random.Generator, fixed: bool) -> tuple[int, ...]:
+    """Height and width of the filter, strides, dilations."""
+    if fixed:
+        stride = _pick(rng, 1, 1, 2)
+        return 3, 3, stride, stride, 1, 1
+    sizes = [int(n) for n in rng.integers(1, 5, 2)]
+    strides = [int(n) for n in rng.integers(1, 4, 2)]
+    return (*sizes, *strides, _pick(rng, 1, 1, 2), _pick(rng, 1, 1, 2))
+
+
+def _image_layer(
+    b: GraphBuilder, rng: np.random.Generator, depthwise: bool, channels: int, outputs: int
+) -> int:
+    pointwise = not depthwise and rng.random() < 0.3
+    kh, kw, sh, sw, dh, dw = (1,) * 6 if pointwise else _window(rng, rng.random() < 0.6)
+    padding = _pick(rng, *Padding)
+    least_h, least_w = (1, 1) if padding is Padding.SAME else ((kh - 1) * dh + 1, (kw - 1) * dw + 1)
+    height = least_h + int(rng.integers(0, 8))
+    width = least_w + int(rng.integers(0, 8))
+    batches = _pick(rng, 1, 1, 2)
+    activation = _pick(rng, *_ACTIVATIONS)
+    zero_point = _pick(rng, -128, 127, 5)
+    x = b.input((batches, height, width, channels), 0.05, zero_point)
+    shape = (1, kh, kw, outputs) if depthwise else (outputs, kh, kw, channels)
+    axis = 3 if depthwise else 0
+    scales = [float(np.float32(s)) for s in 10.0 ** rng.uniform(-3.5, -1, outputs)]
+    w = b.constant(_weights(rng, shape, axis), scales=scales, axis=axis)
+    spread = int(128 * 100 * np.sqrt(kh * kw * (1 if depthwise else channels)))
+    bias = rng.integers(-spread, spread, outputs).astype(np.int32)
+    if rng.random() < 0.2:
+        bias[int(rng.integers(outputs))] = 1 << 24  # beyond what can be A of a pair
+    c = b.constant(bias, scales=[0.05 * scale for scale in scales])
+    common = (padding, sw, sh)
+    options: Any = Conv2DOptions(*common, activation, dw, dh)
+    if depthwise:
+        options = DepthwiseConv2DOptions(*common, outputs // channels, activation, dw, dh)
+    rows = _places(height, padding, kh, sh, dh)
+    columns = _places(width, padding, kw, sw, dw)
+    return b.op(
+        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
+        [x, w, c],
+        options,
+        shape=(batches, rows, columns, outputs),
+        scale=float(np.float32(10.0 ** rng.uniform(-1.5, 0.5))),
+        zero_point=_quantization(rng, activation),
+        version=3,
+    )
+
+
+def _convolution(b: GraphBuilder, rng: np.random.Generator) -> int:
+    channels = _pick(rng, 1, 2, 3, 4, 8, 13, 16, 20)
+    return _image_layer(b, rng, False, channels, int(rng.integers(1, 14)))
+
+
+def _depthwise(b: GraphBuilder, rng: np.random.Generator) -> int:
+    channels = _pick(rng, 4, 4, 5, 7, 8, 12, 3)
+    return _image_layer(b, rng, True, channels, channels)
+
+
+def _dense(b: GraphBuilder, rng: np.random.Generator) -> int:
+    depth = _pick(rng, 1, 3, 8, 12, 31, 64, 127, 128, 129, 200, 257, 300)
+    outputs = _pick(rng, 1, 2, 3, 4, 8, 10, 63, 65, 130)
+    rows = _pick(rng, 1, 1, 2, 3, 4)
+    per_channel = rng.random() < 0.5
+    activation = _pick(rng, *_ACTIVATIONS)
+    x = b.input((rows, depth), 0.05, _pick(rng, -128, 127, 5))
+    count = outputs if per_channel else 1
+    scales = [float(np.float32(s)) for s in 10.0 ** rng.uniform(-3, -1.5, count)]
+    w = b.constant(_weights(rng, (outputs, depth), 0), scales=scales, axis=0)
+    bias = rng.integers(-9000, 9000, outputs).astype(np.int32)
+    c = b.constant(bias, scales=[float(np.float32(0.05) * np.float32(s)) for s in scales])
+    return b.op(
+        "FULLY_CONNECTED",
+        [x, w, c],
+        FullyConnectedOptions(activation),
+        shape=(rows, outputs),
+        scale=float(np.float32(10.0 ** rng.uniform(-0.5, 1))),
+        zero_point=_quantization(rng, activation),
+        version=5,
+    )
+
+
+def _add(b: GraphBuilder, rng: np.random.Generator) -> int:
+    shape = (1, int(rng.integers(1, 5)), int(rng.integers(1, 30)))
+    scales = [float(np.float32(s)) for s in 10.0 ** rng.uniform(-1.5, 0, 3)]
+    inputs = [b.input(shape, scale, int(rng.integers(-128, 128))) for scale in scales[:2]]
+    return b.op(
+        "ADD",
+        inputs,
+        AddOptions(fused_activation_function=_pick(rng, *_ACTIVATIONS)),
+        shape=shape,
+        scale=scales[2],
+        zero_point=int(rng.integers(-128, 128)),
+        version=2,
+    )
