@@ -1,8 +1,8 @@
 """ADD as one affine function, searched ahead of time and verified on every pair of operands.
 
 The reference brings both operands to a common scale and the sum to the output's, with a rounding
-each. ``(a * f1 + b * f2 + addend) >> shift`` has enough digits to give the same int8 everywhere, with
-factors near the real ones; which ones do is tried out.
+each. ``(a * f1 + b * f2 + addend) >> shift`` has enough digits to give the same int8 everywhere,
+with factors near the real ones; which ones do is tried out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LEFT_SHIFT = 20  # of the reference
 _INT32_LIMIT = 1 << 31
 _SHIFTS = range(23, 17, -1)
 _TRIED_SHIFTS = 2
-# Where scales are simple fractions, sums are often half-way: then the factors have to lean a little.
+# Where scales are simple fractions, sums are often half-way: then the factors have to lean.
 _NEIGHBOURS = range(-8, 9)
 
 _Int64s = npt.NDArray[np.int64]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -160,3 +161,12 @@ def test_junit_has_a_failure_for_a_wrong_result(tmp_path: Path) -> None:
         "cortex-m4 is bit-exact"
     ]
     assert (tmp_path / "summary.md").read_text().startswith("## net: FAILED")
+
+
+def test_baseline_of_an_older_version_is_read(tmp_path: Path) -> None:
+    document = json.loads(report(accuracy(0.9)).model_dump_json())
+    document |= {"field_of_another_version": 1}
+    del document["budgets"], document["mcu"]["emulation"]["output_crc32"]
+    file = tmp_path / "baseline.json"
+    file.write_text(json.dumps(document))
+    assert failed(report(accuracy(0.9)), BudgetSettings(baseline=file)) == []
