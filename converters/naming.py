@@ -13,8 +13,14 @@ _C_KEYWORDS = frozenset(
     operator private protected public template this throw true try typename using
     virtual""".split()  # noqa: SIM905 (fifty lines of quotes would be no easier to read)
 )
-# Names at global scope that a firmware has already: a namespace of that name would collide.
-_TAKEN = frozenset({"flatbuffers", "gemmlowp", "loop", "main", "setup", "std", "tflite"})
+# Names at global scope that a firmware has already (a namespace of that name would collide), and
+# headers of the C library and of Arduino, which a model's own header would hide.
+_TAKEN = frozenset(
+    """arduino assert complex ctype errno fenv flatbuffers float gemmlowp inttypes iso646 limits
+    locale loop main math memory setjmp setup signal stdalign stdarg stdatomic stdbool stddef
+    stdint stdio stdlib stdnoreturn std string strings tflite tgmath threads time uchar wchar
+    wctype""".split()  # noqa: SIM905
+)
 # Every kernel's name begins so.
 _KERNEL_PREFIX = "tidepool_"
 

@@ -123,7 +123,9 @@ class QatSettings(_Section):
         QatMode.OFF, description="off; on; auto: only if post-training conversion fails the gate"
     )
     scheme: str = Field(
-        "int8", description="int8, or edge_tpu: dense weights with one scale for the layer"
+        "int8",
+        description="int8 (also for the Edge TPU); edge_tpu: dense weights with one scale for the "
+        "layer; int8_int16; int4",
     )
     epochs: int = Field(10, ge=1, description="epochs of fine-tuning")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="adam, or sgd with momentum 0.9")
