@@ -15,7 +15,8 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from device_runners.cgen.requantization import INT8_MAX, INT8_MIN, Multiplier
+from converters.tflite.multiplier import Multiplier
+from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
 _LEFT_SHIFT = 20  # of the reference
 _INT32_LIMIT = 1 << 31

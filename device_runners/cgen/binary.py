@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import (
     broadcast_params,
@@ -14,7 +15,6 @@ from device_runners.cgen.elementwise import (
     operand_arrays,
 )
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
-from device_runners.cgen.requantization import Multiplier, quantize_multiplier
 
 
 def check_operands(context: OpContext, dimensions: int) -> Iterator[str]:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.tflite.graph import Activation, Tensor, TensorType
+from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.operation import OpContext
-from device_runners.cgen.requantization import INT8_MAX, INT8_MIN, Multiplier
+from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
 ACCUMULATOR_LIMIT = 2**31 - 256
 """Accumulators stay below this, so that a zero point can be added without overflow."""

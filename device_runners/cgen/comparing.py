@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from converters.tflite.graph import TensorType
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen import checks
 from device_runners.cgen.binary import binary_emission, check_operands
 from device_runners.cgen.operation import Emission, OpContext, Operation
-from device_runners.cgen.requantization import Multiplier, quantize_multiplier
 
 _MAX_DIMENSIONS = 4  # of the reference
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from converters.tflite.graph import Array, Padding, Tensor
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen.operation import ConstantArray, OpContext, Symbol
-from device_runners.cgen.requantization import Multiplier, activation_range, quantize_multiplier
+from device_runners.cgen.requantization import activation_range
 
 
 @dataclass(frozen=True)

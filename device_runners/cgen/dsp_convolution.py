@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from converters.tflite.graph import Array
+from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.convolution import (
     activation_of,
     bias_values,
@@ -15,7 +16,7 @@ from device_runners.cgen.convolution import (
 )
 from device_runners.cgen.dsp_pairs import Packed, channels, pairs
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
-from device_runners.cgen.requantization import Multiplier, activation_range
+from device_runners.cgen.requantization import activation_range
 
 COLUMN_BYTES = 6
 """Three pixels' inputs of one tap, as halves."""

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from converters.tflite.graph import Array
+from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.convolution import activation_of, bias_values
 from device_runners.cgen.dsp_convolution import three_pixels
 from device_runners.cgen.dsp_pairs import Packed, Pair, channels, pairs
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
-from device_runners.cgen.requantization import Multiplier, activation_range
+from device_runners.cgen.requantization import activation_range
 
 # Of fully_connected_dsp.c
 _PART = 128

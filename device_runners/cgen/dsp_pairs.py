@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.tflite.graph import Array
+from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.dsp_requantization import Constants, Requantizer, requantizer
 from device_runners.cgen.operation import ConstantArray, KernelCall
-from device_runners.cgen.requantization import INT8_MAX, INT8_MIN, Multiplier
+from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
 Int64s = npt.NDArray[np.int64]
 

@@ -21,7 +21,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from device_runners.cgen.requantization import INT8_MAX, INT8_MIN, Multiplier
+from converters.tflite.multiplier import Multiplier
+from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
 FIXED_SHIFT = 4
 """The shift of the fixed form, for B of a pair; A's is larger by 8."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from converters.tflite.graph import Activation, Tensor
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen import checks
 from device_runners.cgen.operation import (
     ConstantArray,
@@ -15,7 +16,7 @@ from device_runners.cgen.operation import (
     OpContext,
     Operation,
 )
-from device_runners.cgen.requantization import Multiplier, activation_range, quantize_multiplier
+from device_runners.cgen.requantization import activation_range
 
 MAX_BROADCAST_DIMENSIONS = 6
 """Of the reference, and of ``tidepool_broadcast``."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 
-from device_runners.cgen.requantization import INT32_MAX, Multiplier, quantize_multiplier
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
+from device_runners.cgen.requantization import INT32_MAX
 
 _INTEGER_BITS = 5
 _FRACTION_BITS = 31 - _INTEGER_BITS

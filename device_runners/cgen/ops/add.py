@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import AddOptions
 from device_runners.cgen import checks
 from device_runners.cgen.affine_sum import affine_sum
@@ -16,7 +17,7 @@ from device_runners.cgen.elementwise import (
     operand_arrays,
 )
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
-from device_runners.cgen.requantization import Multiplier, activation_range, quantize_multiplier
+from device_runners.cgen.requantization import activation_range
 
 _LEFT_SHIFT = 20  # ADD_LEFT_SHIFT of the kernel
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.tflite.graph import Tensor
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import BatchMatMulOptions
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import broadcast_shape, operand_arrays
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
-from device_runners.cgen.requantization import Multiplier, quantize_multiplier
 
 _MAX_BATCH_DIMENSIONS = 3
 

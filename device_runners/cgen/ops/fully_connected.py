@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from converters.tflite.graph import Tensor
+from converters.tflite.multiplier import quantize_multiplier
 from converters.tflite.options import FullyConnectedOptions
 from device_runners.cgen import checks
 from device_runners.cgen.convolution import bias_values, channel_factors, multiplier_arrays
@@ -25,7 +26,7 @@ from device_runners.cgen.operation import (
     Operation,
     Symbol,
 )
-from device_runners.cgen.requantization import activation_range, quantize_multiplier
+from device_runners.cgen.requantization import activation_range
 
 _DEFAULT_WEIGHTS_FORMAT = 0
 # The reference refuses a per-tensor bias whose scale is further off than this, in output steps.

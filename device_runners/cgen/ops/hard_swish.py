@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.tflite.graph import Array
+from converters.tflite.multiplier import quantize_multiplier
 from device_runners.cgen.operation import OpContext
-from device_runners.cgen.requantization import quantize_multiplier
 from device_runners.cgen.tables import differences, table_operation
 
 _INT16_MIN, _INT16_MAX = -(2**15), 2**15 - 1

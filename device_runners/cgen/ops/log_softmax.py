@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from converters.tflite.multiplier import quantize_multiplier
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.fixed_point import softmax_exponentials, softmax_multiplier
@@ -17,7 +18,6 @@ from device_runners.cgen.operation import (
     Operation,
     Symbol,
 )
-from device_runners.cgen.requantization import quantize_multiplier
 
 _OUTPUT_SCALE = 1 / 16
 _OUTPUT_ZERO_POINT = 127

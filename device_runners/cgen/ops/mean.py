@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from converters.tflite.graph import TensorType
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import ReducerOptions
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
-from device_runners.cgen.requantization import Multiplier, quantize_multiplier
 
 _MAX_DIMENSIONS = 4  # TIDEPOOL_MAX_MEAN_DIMENSIONS
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import MulOptions
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import (
@@ -15,7 +16,7 @@ from device_runners.cgen.elementwise import (
     operand_arrays,
 )
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
-from device_runners.cgen.requantization import Multiplier, activation_range, quantize_multiplier
+from device_runners.cgen.requantization import activation_range
 
 # A product of two differences is at most 255^2 < 2^16: 14 more bits stay below 2^30.
 _SHIFT_LIMIT = 14

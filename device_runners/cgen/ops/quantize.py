@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import check_rescale, rescale
 from device_runners.cgen.operation import Emission, OpContext, Operation
-from device_runners.cgen.requantization import (
-    INT8_MAX,
-    INT8_MIN,
-    Multiplier,
-    quantize_multiplier,
-)
+from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
 
 def _multiplier(context: OpContext) -> Multiplier:

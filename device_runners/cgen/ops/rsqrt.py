@@ -7,14 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from converters.tflite.graph import Array
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen.fixed_point import inverse_square_root
 from device_runners.cgen.operation import OpContext
-from device_runners.cgen.requantization import (
-    INT8_MAX,
-    INT8_MIN,
-    Multiplier,
-    quantize_multiplier,
-)
+from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 from device_runners.cgen.tables import differences, table_operation
 
 _FRACTION_BITS = 20  # of the inverse square root of an integer

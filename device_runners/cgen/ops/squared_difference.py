@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen import checks
 from device_runners.cgen.binary import (
     binary_emission,
@@ -12,7 +13,7 @@ from device_runners.cgen.binary import (
     difference_fields,
 )
 from device_runners.cgen.operation import Emission, OpContext, Operation
-from device_runners.cgen.requantization import INT8_MAX, INT8_MIN, Multiplier, quantize_multiplier
+from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
 _LEFT_SHIFT = 7  # SQUARE_LEFT_SHIFT of the kernel
 _MAX_DIMENSIONS = 4  # of the reference

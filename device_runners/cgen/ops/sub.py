@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import SubOptions
 from device_runners.cgen import checks
 from device_runners.cgen.binary import (
@@ -13,7 +14,7 @@ from device_runners.cgen.binary import (
     difference_fields,
 )
 from device_runners.cgen.operation import Emission, OpContext, Operation
-from device_runners.cgen.requantization import Multiplier, activation_range, quantize_multiplier
+from device_runners.cgen.requantization import activation_range
 
 _LEFT_SHIFT = 20  # SUB_LEFT_SHIFT of the kernel
 _MAX_DIMENSIONS = 5  # of the reference

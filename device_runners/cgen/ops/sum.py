@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 from device_runners.cgen.reductions import axes, check_reduction, count, reduction_params
-from device_runners.cgen.requantization import Multiplier, quantize_multiplier
 
 
 def _multiplier(context: OpContext) -> Multiplier:

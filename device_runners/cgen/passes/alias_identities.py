@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from converters.tflite.graph import Operator
+from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.operation import Emission, OpContext
 from device_runners.cgen.program import Program, Saving
 from device_runners.cgen.registry import operations
-from device_runners.cgen.requantization import INT8_MAX, INT8_MIN, Multiplier
+from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
 _VALUES = range(INT8_MIN, INT8_MAX + 1)
 

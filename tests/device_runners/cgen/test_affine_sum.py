@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen.affine_sum import affine_sum
-from device_runners.cgen.requantization import Multiplier, quantize_multiplier
 
 
 def multipliers(first: float, second: float, output: float) -> tuple[Multiplier, ...]:

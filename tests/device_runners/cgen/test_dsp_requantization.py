@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.dsp_requantization import Constants, Requantizer, requantizer
-from device_runners.cgen.requantization import Multiplier
 
 LOW, HIGH = -200_000, 1_000_000
 

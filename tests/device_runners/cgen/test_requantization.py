@@ -8,11 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.tflite.graph import Activation, Quantization, Tensor, TensorType
-from device_runners.cgen.requantization import (
-    Multiplier,
-    activation_range,
-    quantize_multiplier,
-)
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
+from device_runners.cgen.requantization import activation_range
 
 _FACTORS = st.floats(2.0**-28, 2.0**8)
 _ACCUMULATORS = st.integers(-(2**31), 2**31 - 1)
