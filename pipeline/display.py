@@ -110,6 +110,8 @@ def show_report(report: Report, directory: str) -> None:
         table.add_row("budget", f"{escape(describe(verdict))}, {mark}")
     table.add_row("results", escape(directory))
     _result.print(table)
+    if report.edge_tpu is not None:
+        _show_prediction(report.edge_tpu.preflight)
     if report.mcu is not None and report.mcu.runtimes is not None:
         found = report.mcu.runtimes
         title = f"runtimes on {found.core} (instructions are not cycles; sizes in bytes)"
@@ -169,6 +171,26 @@ def _add_edge_tpu(table: Table, report: EdgeTpuReport) -> None:
         table.add_row("Edge TPU", "[yellow]not compiled[/]")
         return
     _add_compiled(table, report.figures)
+
+
+def _show_prediction(prediction: dict[str, Any]) -> None:
+    """The operator table that the compiler is expected to print, and the memory."""
+    rows = [
+        (row["opcode"], str(row["count"]), escape(row["status"]))
+        for row in prediction["operator_table"]
+    ]
+    show_rows("predicted for compiler 16.0", ("operator", "count", "status"), rows)
+    parameters = prediction["parameters"]
+    low, high = parameters["streamed"]
+    streamed = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    _result.print(
+        f"parameters: {parameters['predicted']:,} bytes ({parameters['level']}), "
+        f"{streamed} bytes of them streamed for every inference"
+    )
+    latency = prediction["latency"]
+    if latency is not None:
+        low, high = latency["low_ms"], latency["high_ms"]
+        _result.print(f"latency: {low:.1f} to {high:.1f} ms, estimated")
 
 
 def _add_compiled(table: Table, figures: dict[str, Any]) -> None:

@@ -235,6 +235,7 @@ def test_missing_edge_tpu_compiler_keeps_what_there_is(
         "deploy", model, "--target", "edge-tpu", EDGETPU_COMPILER=str(tmp_path / "nowhere")
     )
     assert "EDGETPU_COMPILER" in error_of(result, code=4)
+    assert "Mapped to Edge TPU" in result.stdout and "streamed for every inference" in result.stdout
     folder = tmp_path / "build" / "net"
     assert (folder / "edge_tpu" / "net_int8.tflite").read_bytes() == model.read_bytes()
     report = json.loads((folder / "report.json").read_text())
