@@ -200,9 +200,9 @@ class HostBuild:
 
     def _kernel_object(self, source: Path) -> Path:
         """The compiled kernel, under a name that says what it was made of."""
-        header = source.parent / "tidepool_kernels.h"
+        headers = sorted(source.parent.glob("tidepool_*.h"))
         content = b"\0".join(
-            [source.read_bytes(), header.read_bytes(), "\0".join(self._command).encode()]
+            [file.read_bytes() for file in (source, *headers)] + ["\0".join(self._command).encode()]
         )
         target = self._cache / f"{source.stem}-{hashlib.sha256(content).hexdigest()[:16]}.o"
         if not target.exists():

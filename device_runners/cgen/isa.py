@@ -17,3 +17,15 @@ class Isa(StrEnum):
     """Portable C: any core, best without the DSP extension."""
     DSP = "dsp"
     """The DSP extension: Cortex-M4, M7, M33 and later."""
+    MVE = "mve"
+    """The vector extension for integers (Helium) beside it: Cortex-M55, M85."""
+
+    @property
+    def has_dsp(self) -> bool:
+        """Whether kernels may be written for the DSP extension."""
+        return self is not Isa.SCALAR
+
+    @property
+    def has_mve(self) -> bool:
+        """Whether kernels may be written for the vector extension."""
+        return self is Isa.MVE

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from functools import cache
 from importlib import resources
 
 KERNELS_HEADER = "tidepool_kernels.h"
+"""What every other header includes, and what says the version."""
 
 # A prototype at the start of a line; those that begin with "extern" are the user's to define.
 _KERNEL = re.compile(r"^void (tidepool_\w+)\(", re.MULTILINE)
 _VERSION = re.compile(r"^#define TIDEPOOL_KERNELS_VERSION .*$", re.MULTILINE)
+_INCLUDE = re.compile(r'^#include "(tidepool_\w+\.h)"$', re.MULTILINE)
 
 
 @cache
@@ -29,11 +32,26 @@ def kernels_version() -> str:
     return digest.hexdigest()[:8]
 
 
-def kernel_file(name: str) -> tuple[str, str]:
-    """Name in the output folder, and content, of a kernel (without ``.c``) or of the header."""
-    if name == KERNELS_HEADER:
-        return name, _header(_sources()[name])
-    return f"tidepool_{name}.c", _sources()[f"{name}.c"]
+def declaring_header(kernel: str) -> str:
+    """The header that declares a kernel (named without ``.c``)."""
+    for name, text in _sources().items():
+        if name.endswith(".h") and f"tidepool_{kernel}" in _KERNEL.findall(text):
+            return name
+    raise KeyError(kernel)
+
+
+def kernel_files(kernels: Collection[str]) -> dict[str, str]:
+    """Output file -> content: kernels (named without ``.c``) and what they include."""
+    sources = _sources()
+    files = {f"tidepool_{kernel}.c": sources[f"{kernel}.c"] for kernel in kernels}
+    waiting = [KERNELS_HEADER, *map(declaring_header, kernels)]
+    waiting += [header for text in files.values() for header in _INCLUDE.findall(text)]
+    while waiting:
+        name = waiting.pop()
+        if name not in files:
+            files[name] = _header(name, sources[name])
+            waiting += _INCLUDE.findall(sources[name])
+    return dict(sorted(files.items()))
 
 
 @cache
@@ -46,8 +64,18 @@ def _sources() -> dict[str, str]:
     }
 
 
-def _header(text: str) -> str:
+def _header(name: str, text: str) -> str:
+    """A header with the version, or with a check of it and the kernels' names in this version."""
     version = kernels_version()
-    lines = [f"#define TIDEPOOL_KERNELS_VERSION 0x{version}"]
-    lines += [f"#define {name} {name}_{version}" for name in sorted(_KERNEL.findall(text))]
-    return _VERSION.sub("\n".join(lines), text, count=1)
+    if name == KERNELS_HEADER:
+        return _VERSION.sub(f"#define TIDEPOOL_KERNELS_VERSION 0x{version}", text, count=1)
+    lines = [
+        "",
+        f"#if TIDEPOOL_KERNELS_VERSION != 0x{version}",
+        f'#error "{KERNELS_HEADER} is of another version: give each model a folder of its own"',
+        "#endif",
+        "",
+        *(f"#define {kernel} {kernel}_{version}" for kernel in sorted(_KERNEL.findall(text))),
+    ]
+    *_, last = _INCLUDE.finditer(text)
+    return text[: last.end()] + "\n".join(["", *lines]) + text[last.end() :]

@@ -42,7 +42,7 @@ def check(graph: Graph) -> Findings:
 
 
 def build(model: Int8Model, out: Path, isa: Isa = Isa.SCALAR) -> Artifacts:
-    """Writes ``<name>.h``, ``<name>.c``, ``tidepool_kernels.h`` and the kernels used to ``out``.
+    """Writes ``<name>.h``, ``<name>.c``, the kernels used and their headers to ``out``.
 
     Args:
         model: The model.

@@ -18,7 +18,12 @@ from device_runners.cgen.c_text import (
     params_definition,
     rodata_bytes,
 )
-from device_runners.cgen.kernels_version import KERNELS_HEADER, kernel_file, kernels_version
+from device_runners.cgen.kernels_version import (
+    KERNELS_HEADER,
+    declaring_header,
+    kernel_files,
+    kernels_version,
+)
 from device_runners.cgen.memory import Memory
 from device_runners.cgen.operation import ConstantArray, Emission, KernelCall
 from device_runners.cgen.program import Program
@@ -82,7 +87,7 @@ def write_sources(unit: Unit, folder: Path) -> tuple[str, ...]:
     files = {
         f"{unit.name}.h": render("model.h.j2", **context),
         f"{unit.name}.c": render("model.c.j2", **context),
-        **dict(kernel_file(name) for name in (KERNELS_HEADER, *unit.kernels)),
+        **kernel_files(unit.kernels),
     }
     for name, text in files.items():
         write_atomic(folder / name, text)
@@ -117,7 +122,9 @@ def _context(unit: Unit) -> dict[str, Any]:
     return {
         "model": unit.name,
         "M": unit.name.upper(),
+        "kernels_header": KERNELS_HEADER,
         "kernels_version": kernels_version(),
+        "headers": sorted(set(map(declaring_header, unit.kernels))),
         "macs": unit.macs,
         "savings": [asdict(saving) for saving in unit.program.savings],
         "weights_bytes": unit.weights_bytes,

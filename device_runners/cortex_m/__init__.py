@@ -8,7 +8,14 @@ sizes = measure_sizes(firmware)
 
 from __future__ import annotations
 
-from device_runners.cortex_m.board import CORES, Board, all_boards, emulated_board, find_board
+from device_runners.cortex_m.board import (
+    CORES,
+    Board,
+    Mve,
+    all_boards,
+    emulated_board,
+    find_board,
+)
 from device_runners.cortex_m.counting import CountMethod, instruction_counter
 from device_runners.cortex_m.emulator import (
     EmulationResult,
@@ -68,6 +75,7 @@ __all__ = [
     "FlashToolKind",
     "Footprint",
     "Measured",
+    "Mve",
     "Qemu",
     "Renode",
     "RuntimeKind",

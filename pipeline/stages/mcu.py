@@ -53,7 +53,10 @@ def isa_of(core: str) -> cgen.Isa:
     Raises:
         TidepoolError: There is no such core or board.
     """
-    return cgen.Isa.DSP if cortex_m.find_board(core).dsp else cgen.Isa.SCALAR
+    board = cortex_m.find_board(core)
+    if board.mve is not cortex_m.Mve.NONE:
+        return cgen.Isa.MVE
+    return cgen.Isa.DSP if board.dsp else cgen.Isa.SCALAR
 
 
 def build_aot(

@@ -1,5 +1,6 @@
 /* ADD of two tensors of one shape, int8: a multiplication for each operand, one sum, one shift. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_elementwise.h"
 
 static inline int8_t add(const tidepool_add_affine_params *p, int32_t a, int32_t b)
 {

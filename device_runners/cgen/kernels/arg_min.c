@@ -1,5 +1,5 @@
 /* ARG_MIN, int8 to int32 or int64. */
-#include "tidepool_kernels.h"
+#include "tidepool_reductions.h"
 
 static int32_t arg_min(const int8_t *values, int32_t extent, int32_t stride)
 {

@@ -1,5 +1,6 @@
 /* AVERAGE_POOL_2D, int8. Padding does not count. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_images.h"
 
 /* The part of a window that lies in the image. */
 typedef struct {

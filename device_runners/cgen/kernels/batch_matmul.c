@@ -1,5 +1,6 @@
 /* BATCH_MATMUL, int8. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_dense.h"
 
 static int8_t *multiply(const tidepool_batch_matmul_params *p, const int8_t *input_1,
                         const int8_t *input_2, int8_t *output)

@@ -1,5 +1,6 @@
 /* GREATER, LESS, EQUAL and the like, int8 to bool, with broadcasting. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_elementwise.h"
 
 /* 9 bits of difference + 8 + sign = 18 bits. */
 #define COMPARE_LEFT_SHIFT 8

@@ -1,5 +1,6 @@
 /* CONV_2D, int8: any window, stride, dilation and number of groups. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_images.h"
 
 /* The sum over one window, at (origin_y, origin_x) of an image, for one output channel. */
 static int32_t window_sum(const tidepool_conv_2d_params *p, const int8_t *image, int32_t origin_y,

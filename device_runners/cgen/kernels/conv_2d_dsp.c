@@ -3,7 +3,7 @@
  * Three output pixels at a time: their windows are widened into columns of 16-bit halves, the three
  * pixels interleaved word by word; then each pair of output channels is one pass over the columns,
  * two instructions less than seven for twelve multiply-accumulates. */
-#include "tidepool_kernels.h"
+#include "tidepool_dsp.h"
 
 #define PIXELS 3
 _Static_assert(TIDEPOOL_FIXED_SHIFT == 4, "run_block has it in its instructions");

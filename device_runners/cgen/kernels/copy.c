@@ -1,5 +1,5 @@
 /* CONCATENATION and RESHAPE, int8: moves rows of bytes. */
-#include "tidepool_kernels.h"
+#include "tidepool_moves.h"
 
 #include <string.h>
 

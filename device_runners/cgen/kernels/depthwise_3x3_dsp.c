@@ -7,7 +7,7 @@
  *     lower row = upper plane's lower half * w0 + lower plane (w1, w2)
  * With strides of 2 there is only the upper row, of the same planes.
  * The padding is the input's zero point, written to the planes. */
-#include "tidepool_kernels.h"
+#include "tidepool_dsp.h"
 
 #define CHANNELS 4
 _Static_assert(TIDEPOOL_FIXED_SHIFT == 4, "run_rows has it in its instructions");

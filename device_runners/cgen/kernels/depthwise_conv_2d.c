@@ -1,5 +1,6 @@
 /* DEPTHWISE_CONV_2D, int8: any window, stride, dilation and depth multiplier. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_images.h"
 
 /* The sum over one window, at (origin_y, origin_x), of one channel of an image. */
 static int32_t window_sum(const tidepool_depthwise_conv_2d_params *p, const int8_t *channel,

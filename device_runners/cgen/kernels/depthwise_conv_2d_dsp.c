@@ -2,7 +2,7 @@
  *
  * Four channels of one output pixel at a time: their inputs and weights are a word each, and a tap
  * is four multiplications of halves. A window that reaches into the padding is copied first. */
-#include "tidepool_kernels.h"
+#include "tidepool_dsp.h"
 
 #define CHANNELS 4
 #define RECORD_WORDS 4 /* bias, multiplier, addend, last */

@@ -1,5 +1,5 @@
 /* DEQUANTIZE, int8 to float. */
-#include "tidepool_kernels.h"
+#include "tidepool_elementwise.h"
 
 TIDEPOOL_KERNEL
 void tidepool_dequantize(const tidepool_dequantize_params *params, const int8_t *input,

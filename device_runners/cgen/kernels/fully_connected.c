@@ -1,5 +1,6 @@
 /* FULLY_CONNECTED, int8, one factor for all output channels or one for each. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_dense.h"
 
 TIDEPOOL_KERNEL
 void tidepool_fully_connected(const tidepool_fully_connected_params *params, const int8_t *input,

@@ -3,7 +3,7 @@
  * A part of the row is widened to halves on the stack; then four output channels (two pairs) at a
  * time pass over it, 32 multiply-accumulates in 27 instructions. Rows of several parts keep their
  * sums in between. */
-#include "tidepool_kernels.h"
+#include "tidepool_dsp.h"
 
 #define PART 128        /* inputs that are widened at a time */
 #define GROUPS 16       /* of four channels, whose sums are kept at a time */

@@ -1,5 +1,6 @@
 /* L2_NORMALIZATION, int8. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_reductions.h"
 
 #define OUTPUT_BITS 7 /* the output scale is 1/128 */
 

@@ -1,5 +1,6 @@
 /* LOG_SOFTMAX, int8, in fixed point. Qm.n below: m integer bits, n fraction bits. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_reductions.h"
 
 /* The sum of a row is Q12.19: 4095 exponentials of at most 1 fit. */
 #define SUM_INTEGER_BITS 12

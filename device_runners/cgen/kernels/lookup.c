@@ -1,5 +1,5 @@
 /* LOGISTIC, TANH and the like, int8: one table of 256 results. */
-#include "tidepool_kernels.h"
+#include "tidepool_elementwise.h"
 
 TIDEPOOL_KERNEL
 void tidepool_lookup(const tidepool_lookup_params *params, const int8_t *input, int8_t *output)

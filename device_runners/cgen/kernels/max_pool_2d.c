@@ -1,5 +1,6 @@
 /* MAX_POOL_2D, int8. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_images.h"
 
 /* The maximum of one channel over the part of a window that lies in the image. */
 static int32_t window_max(const tidepool_window *w, const int8_t *channel, int32_t origin_y,

@@ -1,5 +1,5 @@
 /* MAXIMUM, int8, with broadcasting. */
-#include "tidepool_kernels.h"
+#include "tidepool_elementwise.h"
 
 TIDEPOOL_KERNEL
 void tidepool_maximum(const tidepool_selection_params *params, const int8_t *input_1,

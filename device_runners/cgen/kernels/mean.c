@@ -1,5 +1,6 @@
 /* MEAN, int8, over any set of dimensions. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_reductions.h"
 
 #define DIMENSIONS TIDEPOOL_MAX_MEAN_DIMENSIONS
 

@@ -1,5 +1,6 @@
 /* MUL, int8, with broadcasting. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_elementwise.h"
 
 static int8_t mul(const tidepool_mul_params *p, int32_t a, int32_t b)
 {

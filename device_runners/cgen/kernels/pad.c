@@ -1,5 +1,5 @@
 /* PAD and PADV2, int8, up to five dimensions. */
-#include "tidepool_kernels.h"
+#include "tidepool_moves.h"
 
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* PRELU, int8, with broadcasting. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_elementwise.h"
 
 static int8_t prelu(const tidepool_prelu_params *p, int32_t a, int32_t b)
 {

@@ -1,5 +1,5 @@
 /* REDUCE_MAX, int8, over any set of dimensions. */
-#include "tidepool_kernels.h"
+#include "tidepool_reductions.h"
 
 TIDEPOOL_KERNEL
 void tidepool_reduce_max(const tidepool_reduction *params, const int8_t *input, int8_t *output)

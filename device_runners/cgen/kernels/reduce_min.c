@@ -1,5 +1,5 @@
 /* REDUCE_MIN, int8, over any set of dimensions. */
-#include "tidepool_kernels.h"
+#include "tidepool_reductions.h"
 
 TIDEPOOL_KERNEL
 void tidepool_reduce_min(const tidepool_reduction *params, const int8_t *input, int8_t *output)

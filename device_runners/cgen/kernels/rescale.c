@@ -1,5 +1,6 @@
 /* RELU, RELU6 and QUANTIZE, int8 to int8: a change of scale and a clamp. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_elementwise.h"
 
 TIDEPOOL_KERNEL
 void tidepool_rescale(const tidepool_rescale_params *params, const int8_t *input, int8_t *output)

@@ -1,5 +1,6 @@
 /* RESIZE_BILINEAR, int8. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_images.h"
 
 #define ONE 1024 /* weights are in 1/1024 */
 

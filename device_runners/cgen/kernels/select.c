@@ -1,5 +1,5 @@
 /* SELECT and SELECT_V2, int8, with broadcasting. */
-#include "tidepool_kernels.h"
+#include "tidepool_elementwise.h"
 
 TIDEPOOL_KERNEL
 void tidepool_select(const tidepool_select_params *params, const int8_t *condition,

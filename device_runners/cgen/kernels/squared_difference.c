@@ -1,5 +1,6 @@
 /* SQUARED_DIFFERENCE, int8, with broadcasting. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_elementwise.h"
 
 /* A difference in the common scale is below 255 << 7: its square fits in 30 bits. */
 #define SQUARE_LEFT_SHIFT 7

@@ -1,5 +1,5 @@
 /* SLICE, TRANSPOSE and the like, int8: copies a strided view. */
-#include "tidepool_kernels.h"
+#include "tidepool_moves.h"
 
 #include <string.h>
 

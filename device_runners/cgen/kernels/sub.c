@@ -1,5 +1,6 @@
 /* SUB, int8, with broadcasting. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_elementwise.h"
 
 /* Headroom of the operands in the common scale: 9 bits of difference + 20 + sign = 30 bits. */
 #define SUB_LEFT_SHIFT 20

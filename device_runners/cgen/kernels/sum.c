@@ -1,5 +1,6 @@
 /* SUM, int8, over any set of dimensions. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_reductions.h"
 
 TIDEPOOL_KERNEL
 void tidepool_sum(const tidepool_sum_params *params, const int8_t *input, int8_t *output)

@@ -1,5 +1,5 @@
 /* GATHER, MIRROR_PAD and RESIZE_NEAREST_NEIGHBOR, int8: copies runs from places in tables. */
-#include "tidepool_kernels.h"
+#include "tidepool_moves.h"
 
 #include <string.h>
 

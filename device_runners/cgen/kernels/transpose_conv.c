@@ -1,5 +1,6 @@
 /* TRANSPOSE_CONV, int8: each output pixel gathers the taps that reach it. */
-#include "tidepool_kernels.h"
+#include "tidepool_arithmetic.h"
+#include "tidepool_images.h"
 
 /* The input row or column that tap `tap` carries to output place `place`, or -1. */
 static int32_t source_of(int32_t place, int32_t tap, int32_t stride, int32_t extent)

@@ -16,7 +16,6 @@ from device_runners.cgen.convolution import (
 )
 from device_runners.cgen.dsp_convolution import conv_2d_dsp
 from device_runners.cgen.elementwise import operand_arrays
-from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 
 
@@ -64,7 +63,7 @@ def _emit(context: OpContext) -> Emission:
     summary = describe_window(context, filter_height, filter_width)
     summary += f", {groups} groups" if groups > 1 else ""
     reason = ""
-    if context.isa is Isa.DSP:
+    if context.isa.has_dsp:
         fast = conv_2d_dsp(context) if groups == 1 else None
         if fast is not None:
             return Emission(

@@ -18,7 +18,6 @@ from device_runners.cgen.convolution import (
 )
 from device_runners.cgen.dsp_depthwise import depthwise_dsp
 from device_runners.cgen.elementwise import operand_arrays
-from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 
 
@@ -67,7 +66,7 @@ def _emit(context: OpContext) -> Emission:
     summary += f", depth multiplier {multiplier}" if multiplier > 1 else ""
     macs = output.elements * filter_height * filter_width
     reason = ""
-    if context.isa is Isa.DSP:
+    if context.isa.has_dsp:
         fast = depthwise_dsp(context) if multiplier == 1 else None
         if fast is not None:
             return Emission(

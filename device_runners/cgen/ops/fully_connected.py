@@ -17,7 +17,6 @@ from device_runners.cgen import checks
 from device_runners.cgen.convolution import bias_values, channel_factors, multiplier_arrays
 from device_runners.cgen.dsp_dense import dense_dsp
 from device_runners.cgen.elementwise import operand_arrays
-from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import (
     ConstantArray,
     Emission,
@@ -112,7 +111,7 @@ def _emit(context: OpContext) -> Emission:
     channels, depth = weights.shape
     factors = [quantize_multiplier(factor) for factor in _own_factors(context)]
     summary, macs, reason = f"{depth} to {channels}", output.elements * depth, ""
-    if context.isa is Isa.DSP:
+    if context.isa.has_dsp:
         fast = None
         if _weights_zero_point(weights) == 0:
             fast = dense_dsp(context, factors * (channels // len(factors)))

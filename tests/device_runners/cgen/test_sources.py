@@ -19,7 +19,7 @@ from converters.tflite.builder import GraphBuilder
 from converters.tflite.graph import Graph
 from device_runners.cgen import build
 from device_runners.cgen.host_build import WARNING_FLAGS
-from device_runners.cgen.kernels_version import KERNELS_HEADER, kernel_file
+from device_runners.cgen.kernels_version import kernel_files
 from device_runners.runner import Artifacts
 
 _CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
@@ -39,12 +39,10 @@ def _sources(artifacts: Artifacts) -> list[str]:
 
 def _all_kernels(folder: Path) -> list[str]:
     sources = Path(device_runners.cgen.__file__).parent / "kernels"
-    paths = []
-    for name in (*sorted(path.stem for path in sources.glob("*.c")), KERNELS_HEADER):
-        file, text = kernel_file(name)
+    files = kernel_files([path.stem for path in sources.glob("*.c")])
+    for file, text in files.items():
         (folder / file).write_text(text)
-        paths.append(str(folder / file))
-    return [path for path in paths if path.endswith(".c")]
+    return [str(folder / file) for file in files if file.endswith(".c")]
 
 
 _TARGETS = [("gcc", ()), ("clang", ()), ("arm-none-eabi-gcc", _CORTEX_M4)]
@@ -84,11 +82,11 @@ def test_every_kernel_file_is_compiled_by_the_tests_above(tmp_path: Path) -> Non
     assert compiled == {f"tidepool_{path.name}" for path in folder.glob("*.c")}
 
 
-def test_the_header_is_valid_cpp(tmp_path: Path) -> None:
+def test_the_headers_are_valid_cpp(tmp_path: Path) -> None:
     artifacts = build(int8_model(graph_with_every_op(), "every"), tmp_path / "aot")
     subprocess.run(
         ["g++", "-std=c++17", *WARNING_FLAGS, "-fsyntax-only", "-x", "c++"]
-        + [f"-include{artifacts.directory / name}" for name in ("every.h", "tidepool_kernels.h")]
+        + [f"-include{artifacts.directory / n}" for n in artifacts.files if n.endswith(".h")]
         + ["/dev/null"],
         check=True,
     )
@@ -110,7 +108,14 @@ def test_only_the_kernels_used_are_written(tmp_path: Path) -> None:
     b.output(b.op("RELU", [x], None, shape=(4,), scale=0.1, zero_point=0, version=2))
     artifacts = build(int8_model(b.graph()), tmp_path / "aot")
     assert sorted(artifacts.files) == sorted(
-        ["m.h", "m.c", "tidepool_kernels.h", "tidepool_rescale.c"]
+        [
+            "m.h",
+            "m.c",
+            "tidepool_arithmetic.h",
+            "tidepool_elementwise.h",
+            "tidepool_kernels.h",
+            "tidepool_rescale.c",
+        ]
     )
     assert {path.name for path in artifacts.directory.iterdir()} == set(artifacts.files)
 

@@ -214,8 +214,9 @@ def mix_versions(library: Library) -> None:
     text = header.read_text()
     version = text.partition("TIDEPOOL_KERNELS_VERSION 0x")[2][:8]
     first, second = "    int32_t batches;\n", "    int32_t input_depth;\n"
-    assert first + second in text
-    header.write_text(text.replace(first + second, second + first))
+    dense = header.with_name("tidepool_dense.h")
+    assert first + second in dense.read_text()
+    dense.write_text(dense.read_text().replace(first + second, second + first))
     for path in folder.iterdir():
         if path.is_file():
             path.write_text(path.read_text().replace(version, "0ddba115"))

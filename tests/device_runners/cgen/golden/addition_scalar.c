@@ -2,6 +2,7 @@
 #include "addition.h"
 
 #include "tidepool_kernels.h"
+#include "tidepool_elementwise.h"
 
 #if TIDEPOOL_KERNELS_VERSION != 0x...
 #error "tidepool_kernels.h is of another version: give each model a folder of its own"

@@ -1,0 +1,63 @@
+/* Matrix products. */
+#ifndef TIDEPOOL_DENSE_H
+#define TIDEPOOL_DENSE_H
+
+#include "tidepool_kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* FULLY_CONNECTED: output[b][c] = sum over d of input[b][d] * weights[c][d].
+ *   weights      [output_depth][input_depth], zero point weights_zero_point
+ *   bias         [output_depth], or NULL
+ *   multipliers, shifts  [output_depth] if per_channel is 1, else [1] (per_channel is 0);
+ *                factor = input scale * weight scale / output scale */
+typedef struct {
+    int32_t batches;
+    int32_t input_depth;
+    int32_t output_depth;
+    int32_t input_zero_point;
+    int32_t weights_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t per_channel;
+    const int8_t *weights;
+    const int32_t *bias;
+    const int32_t *multipliers;
+    const int8_t *shifts;
+} tidepool_fully_connected_params;
+
+void tidepool_fully_connected(const tidepool_fully_connected_params *params, const int8_t *input,
+                              int8_t *output);
+
+/* BATCH_MATMUL: output[b][i][j] = sum over k of input_1[b1][i][k] * input_2[b2][k][j], in one to
+ * three batch dimensions, each operand with its strides in elements (0 where it is repeated).
+ * factor = scale 1 * scale 2 / output scale. */
+typedef struct {
+    int32_t batches[3];
+    int32_t batch_strides_1[3];
+    int32_t batch_strides_2[3];
+    int32_t rows;
+    int32_t columns;
+    int32_t depth;
+    int32_t row_stride_1;
+    int32_t depth_stride_1;
+    int32_t depth_stride_2;
+    int32_t column_stride_2;
+    int32_t zero_point_1;
+    int32_t zero_point_2;
+    int32_t multiplier;
+    int32_t shift;
+    int32_t output_zero_point;
+} tidepool_batch_matmul_params;
+
+void tidepool_batch_matmul(const tidepool_batch_matmul_params *params, const int8_t *input_1,
+                           const int8_t *input_2, int8_t *output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TIDEPOOL_DENSE_H */

@@ -1,0 +1,137 @@
+/* Kernels over images: convolution, pooling, resizing. */
+#ifndef TIDEPOOL_IMAGES_H
+#define TIDEPOOL_IMAGES_H
+
+#include "tidepool_kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Geometry of a window that slides over a batch of images; padding reads as "no contribution".
+ * The window's origin for output (y, x) is (y * stride_height - pad_top, x * stride_width -
+ * pad_left). Rows and columns after the last one need no field: the window is cut off there. */
+typedef struct {
+    int32_t batches;
+    int32_t input_height;
+    int32_t input_width;
+    int32_t input_channels;
+    int32_t output_height;
+    int32_t output_width;
+    int32_t output_channels;
+    int32_t filter_height;
+    int32_t filter_width;
+    int32_t stride_height;
+    int32_t stride_width;
+    int32_t dilation_height;
+    int32_t dilation_width;
+    int32_t pad_top;
+    int32_t pad_left;
+} tidepool_window;
+
+/* CONV_2D. Groups = input_channels / filter_channels, which divides output_channels too.
+ *   weights      [output_channels][filter_height][filter_width][filter_channels], symmetric
+ *   bias         [output_channels], or NULL
+ *   multipliers  [output_channels], factor = input scale * weight scale / output scale
+ *   shifts       [output_channels] */
+typedef struct {
+    tidepool_window window;
+    int32_t filter_channels;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    const int8_t *weights;
+    const int32_t *bias;
+    const int32_t *multipliers;
+    const int8_t *shifts;
+} tidepool_conv_2d_params;
+
+void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input, int8_t *output);
+
+/* DEPTHWISE_CONV_2D. Output channel c reads input channel c / depth_multiplier;
+ * output_channels = input_channels * depth_multiplier.
+ *   weights      [filter_height][filter_width][output_channels], symmetric
+ *   bias, multipliers, shifts as in CONV_2D */
+typedef struct {
+    tidepool_window window;
+    int32_t depth_multiplier;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    const int8_t *weights;
+    const int32_t *bias;
+    const int32_t *multipliers;
+    const int8_t *shifts;
+} tidepool_depthwise_conv_2d_params;
+
+void tidepool_depthwise_conv_2d(const tidepool_depthwise_conv_2d_params *params,
+                                const int8_t *input, int8_t *output);
+
+/* AVERAGE_POOL_2D and MAX_POOL_2D: same scale and zero point in and out. The window's filter is
+ * the pool; dilations are 1 and output_channels = input_channels. Every window meets the image. */
+typedef struct {
+    tidepool_window window;
+    int32_t output_min;
+    int32_t output_max;
+} tidepool_pool_2d_params;
+
+void tidepool_average_pool_2d(const tidepool_pool_2d_params *params, const int8_t *input,
+                              int8_t *output);
+void tidepool_max_pool_2d(const tidepool_pool_2d_params *params, const int8_t *input,
+                          int8_t *output);
+
+/* TRANSPOSE_CONV. Output (y, x) collects the taps (r, s) for which y + pad_top - r and x + pad_left
+ * - s are multiples of the strides, of pixels inside the input.
+ *   weights      [output_channels][filter_height][filter_width][input_channels], symmetric
+ *   bias, multipliers, shifts as in CONV_2D */
+typedef struct {
+    int32_t batches;
+    int32_t input_height;
+    int32_t input_width;
+    int32_t input_channels;
+    int32_t output_height;
+    int32_t output_width;
+    int32_t output_channels;
+    int32_t filter_height;
+    int32_t filter_width;
+    int32_t stride_height;
+    int32_t stride_width;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    const int8_t *weights;
+    const int32_t *bias;
+    const int32_t *multipliers;
+    const int8_t *shifts;
+} tidepool_transpose_conv_params;
+
+void tidepool_transpose_conv(const tidepool_transpose_conv_params *params, const int8_t *input,
+                             int8_t *output);
+
+/* RESIZE_BILINEAR: same scale and zero point in and out.
+ *   rows         [output_height][3]: offsets of the row above and of the row below, in elements,
+ *                and the distance from the row above in 1/1024 of a row
+ *   columns      [output_width][3]: likewise */
+typedef struct {
+    int32_t batches;
+    int32_t input_size; /* elements of one image */
+    int32_t channels;
+    int32_t output_height;
+    int32_t output_width;
+    const int32_t *rows;
+    const int32_t *columns;
+} tidepool_resize_bilinear_params;
+
+void tidepool_resize_bilinear(const tidepool_resize_bilinear_params *params, const int8_t *input,
+                              int8_t *output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TIDEPOOL_IMAGES_H */
