@@ -8,13 +8,14 @@ import numpy as np
 
 from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier
+from device_runners.cgen.choice import Packed
 from device_runners.cgen.convolution import (
     activation_of,
     bias_values,
     channel_multipliers,
     window_params,
 )
-from device_runners.cgen.dsp_pairs import Packed, channels, pairs
+from device_runners.cgen.dsp_pairs import channels, pairs
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
 from device_runners.cgen.requantization import activation_range
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from converters.tflite.graph import Array
+from device_runners.cgen.choice import Packed
 from device_runners.cgen.convolution import (
     activation_of,
     bias_values,
     channel_multipliers,
     window_params,
 )
-from device_runners.cgen.dsp_pairs import ROUNDED_FLAG, SLOW_FLAG, Channel, Packed, channels
+from device_runners.cgen.dsp_pairs import ROUNDED_FLAG, SLOW_FLAG, Channel, channels
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
 from device_runners.cgen.requantization import activation_range
 

@@ -18,7 +18,6 @@ import numpy.typing as npt
 from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.dsp_requantization import Constants, Requantizer, requantizer
-from device_runners.cgen.operation import ConstantArray, KernelCall
 from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
 Int64s = npt.NDArray[np.int64]
@@ -31,15 +30,6 @@ _POSITION_BIT = 8
 # In the third word of a record; a shift that is not part of an instruction is slow.
 SLOW_FLAG = -(1 << 31)
 ROUNDED_FLAG = SLOW_FLAG + (1 << 30)
-
-
-@dataclass(frozen=True, eq=False)
-class Packed:
-    """A call of a kernel of level ``dsp``, the arrays that it refers to, and its scratch."""
-
-    call: KernelCall
-    constants: tuple[ConstantArray, ...]
-    scratch_bytes: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,12 +20,7 @@ class Isa(StrEnum):
     MVE = "mve"
     """The vector extension for integers (Helium) beside it: Cortex-M55, M85."""
 
-    @property
-    def has_dsp(self) -> bool:
-        """Whether kernels may be written for the DSP extension."""
-        return self is not Isa.SCALAR
-
-    @property
-    def has_mve(self) -> bool:
-        """Whether kernels may be written for the vector extension."""
-        return self is Isa.MVE
+    def included_in(self, other: Isa) -> bool:
+        """Whether a core of the other level runs kernels of this one."""
+        levels = list(Isa)
+        return levels.index(self) <= levels.index(other)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from converters.tflite.options import Conv2DOptions
 from device_runners.cgen import checks
+from device_runners.cgen.choice import Candidate, choose
 from device_runners.cgen.convolution import (
     bias_values,
     channel_multipliers,
@@ -16,6 +17,7 @@ from device_runners.cgen.convolution import (
 )
 from device_runners.cgen.dsp_convolution import conv_2d_dsp
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 
 
@@ -55,28 +57,29 @@ def _check(context: OpContext) -> Iterator[str]:
     yield from checks.accumulators(bounds, channel_multipliers(context, channels))
 
 
+def _groups(context: OpContext) -> int:
+    return context.input(0).shape[3] // context.input(1).shape[3]
+
+
+_CANDIDATES = (
+    Candidate(
+        Isa.DSP,
+        lambda context: conv_2d_dsp(context) if _groups(context) == 1 else None,
+        reason="DSP extension, one group, every channel proven exact",
+        refusal="several groups, or no proof",
+    ),
+)
+
+
 def _emit(context: OpContext) -> Emission:
-    source, weights, output = context.input(0), context.input(1), context.output
-    channels, filter_height, filter_width, depth = weights.shape
-    groups = source.shape[3] // depth
-    macs = output.elements * filter_height * filter_width * depth
+    return choose(context, _CANDIDATES, lambda: _portable(context))
+
+
+def _portable(context: OpContext) -> Emission:
+    source, output = context.input(0), context.output
+    channels, filter_height, filter_width, depth = context.input(1).shape
+    groups = _groups(context)
     summary = describe_window(context, filter_height, filter_width)
-    summary += f", {groups} groups" if groups > 1 else ""
-    reason = ""
-    if context.isa.has_dsp:
-        fast = conv_2d_dsp(context) if groups == 1 else None
-        if fast is not None:
-            return Emission(
-                kernel=fast.call.kernel,
-                calls=(fast.call,),
-                summary=summary,
-                constants=(*fast.constants, *operand_arrays(context, 0)),
-                macs=macs,
-                scratch_bytes=fast.scratch_bytes,
-                reason="DSP extension, one group, every channel proven exact",
-            )
-        reason = "no proof" if groups == 1 else "several groups"
-        reason = f"portable: {reason}"
     channel_fields, arrays = channel_params(context, channels)
     params = {
         "window": window_params(context, filter_height, filter_width),
@@ -86,10 +89,9 @@ def _emit(context: OpContext) -> Emission:
     return Emission(
         kernel="conv_2d",
         calls=(KernelCall("tidepool_conv_2d", "tidepool_conv_2d_params", params, (source.index,)),),
-        summary=summary,
+        summary=summary + (f", {groups} groups" if groups > 1 else ""),
         constants=(*arrays, *operand_arrays(context, 0)),
-        macs=macs,
-        reason=reason,
+        macs=output.elements * filter_height * filter_width * depth,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from converters.tflite.options import DepthwiseConv2DOptions
 from device_runners.cgen import checks
+from device_runners.cgen.choice import Candidate, choose
 from device_runners.cgen.convolution import (
     bias_values,
     channel_multipliers,
@@ -18,6 +19,7 @@ from device_runners.cgen.convolution import (
 )
 from device_runners.cgen.dsp_depthwise import depthwise_dsp
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 
 
@@ -58,27 +60,30 @@ def _check(context: OpContext) -> Iterator[str]:
     yield from checks.accumulators(bounds, channel_multipliers(context, channels))
 
 
+def _multiplier(context: OpContext) -> int:
+    return context.input(1).shape[3] // context.input(0).shape[3]
+
+
+_CANDIDATES = (
+    Candidate(
+        Isa.DSP,
+        lambda context: depthwise_dsp(context) if _multiplier(context) == 1 else None,
+        reason="DSP extension, every channel proven exact",
+        refusal="depth multiplier, fewer than four channels, or no proof",
+    ),
+)
+
+
 def _emit(context: OpContext) -> Emission:
+    return choose(context, _CANDIDATES, lambda: _portable(context))
+
+
+def _portable(context: OpContext) -> Emission:
     source, weights, output = context.input(0), context.input(1), context.output
     _, filter_height, filter_width, channels = weights.shape
-    multiplier = channels // source.shape[3]
+    multiplier = _multiplier(context)
     summary = describe_window(context, filter_height, filter_width)
     summary += f", depth multiplier {multiplier}" if multiplier > 1 else ""
-    macs = output.elements * filter_height * filter_width
-    reason = ""
-    if context.isa.has_dsp:
-        fast = depthwise_dsp(context) if multiplier == 1 else None
-        if fast is not None:
-            return Emission(
-                kernel=fast.call.kernel,
-                calls=(fast.call,),
-                summary=summary,
-                constants=(*fast.constants, *operand_arrays(context, 0)),
-                macs=macs,
-                scratch_bytes=fast.scratch_bytes,
-                reason="DSP extension, every channel proven exact",
-            )
-        reason = "portable: depth multiplier, fewer than four channels, or no proof"
     channel_fields, arrays = channel_params(context, channels)
     params = {
         "window": window_params(context, filter_height, filter_width),
@@ -97,8 +102,7 @@ def _emit(context: OpContext) -> Emission:
         ),
         summary=summary,
         constants=(*arrays, *operand_arrays(context, 0)),
-        macs=macs,
-        reason=reason,
+        macs=output.elements * filter_height * filter_width,
     )
 
 

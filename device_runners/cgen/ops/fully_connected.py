@@ -11,12 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from converters.tflite.graph import Tensor
-from converters.tflite.multiplier import quantize_multiplier
+from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import FullyConnectedOptions
 from device_runners.cgen import checks
+from device_runners.cgen.choice import Candidate, Packed, choose
 from device_runners.cgen.convolution import bias_values, channel_factors, multiplier_arrays
 from device_runners.cgen.dsp_dense import dense_dsp
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import (
     ConstantArray,
     Emission,
@@ -106,26 +108,35 @@ def _own_factors(context: OpContext) -> list[float]:
     return [float(np.float32(source.scale) * np.float32(weights.scale)) / output.scale]
 
 
+def _multipliers(context: OpContext) -> list[Multiplier]:
+    return [quantize_multiplier(factor) for factor in _own_factors(context)]
+
+
+def _dense_dsp(context: OpContext) -> Packed | None:
+    if _weights_zero_point(context.input(1)) != 0:
+        return None
+    factors = _multipliers(context)
+    return dense_dsp(context, factors * (context.input(1).shape[0] // len(factors)))
+
+
+_CANDIDATES = (
+    Candidate(
+        Isa.DSP,
+        _dense_dsp,
+        reason="DSP extension, every channel proven exact",
+        refusal="weights with a zero point, or no proof",
+    ),
+)
+
+
 def _emit(context: OpContext) -> Emission:
+    return choose(context, _CANDIDATES, lambda: _portable(context))
+
+
+def _portable(context: OpContext) -> Emission:
     source, weights, output = context.input(0), context.input(1), context.output
     channels, depth = weights.shape
-    factors = [quantize_multiplier(factor) for factor in _own_factors(context)]
-    summary, macs, reason = f"{depth} to {channels}", output.elements * depth, ""
-    if context.isa.has_dsp:
-        fast = None
-        if _weights_zero_point(weights) == 0:
-            fast = dense_dsp(context, factors * (channels // len(factors)))
-        if fast is not None:
-            return Emission(
-                kernel=fast.call.kernel,
-                calls=(fast.call,),
-                summary=summary,
-                constants=(*fast.constants, *operand_arrays(context, 0)),
-                macs=macs,
-                scratch_bytes=fast.scratch_bytes,
-                reason="DSP extension, every channel proven exact",
-            )
-        reason = "portable: weights with a zero point, or no proof"
+    factors = _multipliers(context)
     low, high = activation_range(output, _options(context).fused_activation_function)
     arrays = [ConstantArray(f"t{weights.index}_weights", "int8_t", context.data(1), weights.name)]
     bias, bias_name = context.optional_input(2), "NULL"
@@ -154,10 +165,9 @@ def _emit(context: OpContext) -> Emission:
     return Emission(
         kernel="fully_connected",
         calls=(call,),
-        summary=summary,
+        summary=f"{depth} to {channels}",
         constants=(*arrays, values, shifts, *operand_arrays(context, 0)),
-        macs=macs,
-        reason=reason,
+        macs=output.elements * depth,
     )
 
 
