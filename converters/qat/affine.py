@@ -40,6 +40,8 @@ class QuantizeAffine(keras.Layer):  # type: ignore[misc]
         if not self.layer.built:
             self.layer.build(input_shape)
         self._channels = input_shape[-1]
+        if isinstance(self.layer, keras.layers.Rescaling):
+            self._factor_offset()  # refuses what can't be converted before any training
         self.built = True
 
     @property
@@ -84,7 +86,14 @@ class QuantizeAffine(keras.Layer):  # type: ignore[misc]
         return self._per_channel(factor), self._per_channel(offset)
 
     def _per_channel(self, values: Any) -> Array:
-        return np.broadcast_to(np.asarray(values, np.float32).reshape(-1), (self._channels,)).copy()
+        array = np.asarray(values, np.float32)
+        if array.size not in (1, self._channels) or array.shape[-1:] not in ((), (array.size,)):
+            raise TidepoolError(
+                f"layer '{self.layer.name}' has constants of shape {list(array.shape)}; in int8 "
+                f"there is one for all, or one for each of the {self._channels} channels",
+                hint="scale and shift the data before they reach the model",
+            )
+        return np.broadcast_to(array.reshape(-1), (self._channels,)).copy()
 
     def _exported(self, inputs: Any) -> Any:
         import tensorflow as tf

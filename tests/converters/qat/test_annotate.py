@@ -396,6 +396,14 @@ def test_inputs_of_integers_are_refused_by_name() -> None:
         quantize_model(keras.Model(inputs, L.Rescaling(1 / 255)(inputs)))
 
 
+def test_rescaling_that_differs_by_pixel_is_refused_before_training() -> None:
+    inputs = keras.Input((8, 8, 3))
+    by_row = np.linspace(0.1, 0.8, 8).reshape(8, 1, 1).astype(np.float32)
+    model = keras.Model(inputs, L.Rescaling(by_row, name="vignette")(inputs))
+    with pytest.raises(TidepoolError, match=r"'vignette'.*shape \[8, 1, 1\].*3 channels"):
+        quantize_model(model)
+
+
 @pytest.mark.slow
 def test_batch_norm_with_one_scale_for_all_channels_converts() -> None:
     weights = LastValueQuantizer(8, symmetric=True, narrow_range=True)

@@ -177,6 +177,9 @@ CASES: dict[str, Callable[[], Any]] = {
     "dropout": image(lambda x: L.Dense(3)(L.Dropout(0.3)(L.Dense(9)(x))), (10,)),
     "noise": image(lambda x: L.Conv2D(3, 3)(L.GaussianNoise(0.1)(x))),
     "rescaling": image(lambda x: L.Conv2D(3, 3)(L.Rescaling(1 / 127.5, -1.0)(x))),
+    "rescaling by channel": image(
+        lambda x: L.Conv2D(3, 3)(L.Rescaling([0.1, 0.2, 0.3, 0.4], [-1.0, 0.0, 0.5, 1.0])(x))
+    ),
     "normalization": image(adapted_normalization),
     "repeat vector": image(lambda x: L.Conv1D(3, 2)(L.RepeatVector(4)(x)), (10,)),
     "nested": nested,
