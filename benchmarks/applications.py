@@ -10,6 +10,7 @@ or why it was refused. Writes ``docs/applications.md`` and ``build/bench/applica
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from dataclasses import asdict, dataclass
@@ -79,6 +80,8 @@ def main(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/applications.md"),
 ) -> None:
     """Take every keras.applications model through quantization-aware training to int8."""
+    # To TensorFlow the models of one process look like one function that is traced again and again.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     terminal = display.Terminal()
     rows = []
     for name in model or MODELS:
