@@ -55,7 +55,8 @@ fit: $(READY) ## say which boards' flash and RAM the deployed MODEL fits
 	@$(TIDEPOOL) fit "$(MODEL)" $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
 
 export: $(READY) ## write the deployed MODEL as a library: FORMAT=arduino, zephyr, ... (docs/exports.md)
-	@$(TIDEPOOL) export "$(MODEL)" --format "$(FORMAT)" $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
+	@$(TIDEPOOL) export "$(MODEL)" --format "$(FORMAT)" $(if $(CORE),--core "$(CORE)") \
+		$(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
 
 doctor: $(READY) ## say what is installed, what is missing, and how to get it
 	@$(TIDEPOOL) doctor $(ARGS)

@@ -22,7 +22,7 @@ from pipeline.fixed_input import SEED, fixed_samples
 from pipeline.listener import Listener
 from pipeline.settings import Settings
 from pipeline.source import Source, converted_file
-from pipeline.stages.mcu import output_crc32
+from pipeline.stages.mcu import isa_of, output_crc32
 
 _HOST_COMPILER = "cc"
 
@@ -37,6 +37,7 @@ class ExportReport:
         runtime: ``aot`` or ``tflm``.
         directory: Where it is.
         files: The files in it, relative to the folder.
+        kernels_for: The cores that the kernels are written for; empty with ``tflm``.
         arena_bytes: RAM for the model's tensors.
         data_bytes: Flash for its weights (``aot``) or its flatbuffer (``tflm``).
         output_crc32: The reference's result for the example's input, eight hexadecimal digits.
@@ -48,6 +49,7 @@ class ExportReport:
     runtime: str
     directory: str
     files: tuple[str, ...]
+    kernels_for: str
     arena_bytes: int
     data_bytes: int
     output_crc32: str
@@ -63,6 +65,7 @@ class ExportReport:
             ("folder", self.directory),
             ("files", ", ".join(file for file in self.files if "/" not in file)),
             ("runtime", self.runtime),
+            *([("kernels for", self.kernels_for)] if self.kernels_for else []),
             ("arena", f"{self.arena_bytes} bytes of RAM"),
             ("data", f"{self.data_bytes} bytes of flash"),
             ("self-test", f"CRC-32 {self.output_crc32}"),
@@ -84,7 +87,7 @@ def export(
 
     Args:
         source: MODEL; one that was converted before, or a .tflite file.
-        settings: For ``build_directory``.
+        settings: For ``build_directory``, and the core that kernels are written for.
         format_name: A key of ``device_runners.exports.FORMATS``.
         runtime: ``aot`` or ``tflm``.
         out: The folder to write; None for ``build/<model>/export/<format>-<runtime>``.
@@ -101,7 +104,8 @@ def export(
     exports.refuse_foreign(directory)
     model = _read_model(source, settings)
     with tempfile.TemporaryDirectory(prefix="tidepool-export-") as scratch:
-        package = _package(model, runtime, Path(scratch), listener, identity)
+        kernels_for = isa_of(settings.mcu.core)
+        package = _package(model, runtime, kernels_for, Path(scratch), listener, identity)
         with listener.stage(f"writing {directory}"):
             written = exports.write_export(package, layout.name, directory)
     return ExportReport(
@@ -110,6 +114,7 @@ def export(
         runtime=str(runtime),
         directory=str(written.directory),
         files=written.files,
+        kernels_for=package.kernels_for,
         arena_bytes=package.arena_bytes,
         data_bytes=package.data_bytes,
         output_crc32=f"{package.self_test.crc32:08x}",
@@ -140,6 +145,7 @@ def _read_model(source: Source, settings: Settings) -> Int8Model:
 def _package(
     model: Int8Model,
     runtime: Runtime,
+    isa: cgen.Isa,
     scratch: Path,
     listener: Listener,
     identity: Identity | None,
@@ -149,7 +155,7 @@ def _package(
         expected = reference_outputs(model.content, samples, done)
     with listener.stage(f"building and trying the sources ({runtime})"):
         if runtime is Runtime.AOT:
-            artifacts = cgen.build(model, scratch / "aot")
+            artifacts = cgen.build(model, scratch / "aot", isa)
             ran = _try_aot(model, artifacts, samples, expected, listener)
         else:
             artifacts = tflm.build(model, scratch / "tflm")
@@ -162,6 +168,7 @@ def _package(
         self_test=SelfTest(SEED, int(output_crc32(expected[0]), 16), ran),
         generator=f"tidepool {version('tidepool')}",
         identity=identity,
+        kernels_for=cgen.CORES_OF[isa] if runtime is Runtime.AOT else "",
     )
 
 

@@ -24,3 +24,11 @@ class Isa(StrEnum):
         """Whether a core of the other level runs kernels of this one."""
         levels = list(Isa)
         return levels.index(self) <= levels.index(other)
+
+
+CORES_OF = {
+    Isa.SCALAR: "any core",
+    Isa.DSP: "cores with the DSP extension (Cortex-M4, M7, M33, M55, M85)",
+    Isa.MVE: "cores with the vector extension (Cortex-M55, M85)",
+}
+"""The cores that each level is written for, in words. On others its code is right, but slow."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,6 +42,9 @@ _ROOMY = Memory(
     flash=MemoryRegion(origin=0x00000400, length=0x0FFFFC00),
     ram=MemoryRegion(origin=0x20000000, length=0x10000000),
 )
+
+_Link = tuple[tuple[str, ...], Path]
+"""What decides on a footprint: the compiler's flags and the folder of the sources."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ class FitReport:
 
 
 def fit(
-    mcu_directory: Path,
+    sources: Path | Callable[[Board], Path],
     model: str,
     boards: Sequence[Board],
     runtime: RuntimeKind | str = RuntimeKind.AOT,
@@ -158,8 +161,8 @@ def fit(
     """Measures what a model takes and compares it with what boards have.
 
     Args:
-        mcu_directory: The folder that holds ``aot/`` or ``tflm/``, the sources. Nothing is
-            written there.
+        sources: The folder that holds ``aot/`` or ``tflm/``, or the one for a given board where
+            boards have sources of their own. Nothing is written there.
         model: Name of the model, a C identifier.
         boards: The boards to compare with, in the order of the report.
         runtime: ``aot``, or ``tflm`` with TensorFlow Lite Micro's library.
@@ -174,22 +177,26 @@ def fit(
     """
     runtime = RuntimeKind(runtime)
     options = tflm or TflmOptions()
-    groups = {board.gcc_flags: board for board in boards}
-    measured: dict[tuple[str, ...], Footprint] = {}
-    problems: dict[tuple[str, ...], TidepoolError] = {}
-    progress(0, len(groups))
-    for flags, board in groups.items():
+
+    def link_of(board: Board) -> _Link:
+        return board.gcc_flags, sources if isinstance(sources, Path) else sources(board)
+
+    links = {link_of(board): board for board in boards}
+    measured: dict[_Link, Footprint] = {}
+    problems: dict[_Link, TidepoolError] = {}
+    progress(0, len(links))
+    for link, board in links.items():
         try:
-            measured[flags] = _measure(mcu_directory, model, board, runtime, stack_bytes, options)
+            measured[link] = _measure(link[1], model, board, runtime, stack_bytes, options)
         except TidepoolError as error:
-            problems[flags] = error
-        progress(len(measured) + len(problems), len(groups))
+            problems[link] = error
+        progress(len(measured) + len(problems), len(links))
     if problems and not measured:
         raise next(iter(problems.values()))
     fits = [
-        BoardFit(board, measured[board.gcc_flags])
-        if board.gcc_flags in measured
-        else BoardFit(board, None, problems[board.gcc_flags].message)
+        BoardFit(board, measured[link_of(board)])
+        if link_of(board) in measured
+        else BoardFit(board, None, problems[link_of(board)].message)
         for board in boards
     ]
     return FitReport(model, runtime, tuple(fits))

@@ -129,6 +129,7 @@ class Package:
         outputs: Its outputs.
         self_test: The fixed input's expected result.
         model_sha256: Digest of the TFLite file, in hexadecimal.
+        kernels_for: The cores that the kernels are written for, in words; empty with TFLM.
     """
 
     name: str
@@ -144,6 +145,7 @@ class Package:
     outputs: tuple[Port, ...]
     self_test: SelfTest
     model_sha256: str
+    kernels_for: str = ""
     files: Mapping[str, bytes] = field(init=False)
     """Headers, private headers and sources."""
 
@@ -175,6 +177,7 @@ def package_of(
     self_test: SelfTest,
     generator: str,
     identity: Identity | None = None,
+    kernels_for: str = "",
 ) -> Package:
     """Collects what a code generator's build left behind.
 
@@ -185,6 +188,7 @@ def package_of(
         self_test: What the reference computes for the fixed input.
         generator: What to say wrote it, with its version.
         identity: Version, vendor and home page; the defaults when it is None.
+        kernels_for: The cores that the kernels are written for, in words; empty with TFLM.
 
     Raises:
         TidepoolError: An input or output has a type that the self-test can't handle.
@@ -209,6 +213,7 @@ def package_of(
         outputs=tuple(_port(tensor) for tensor in model.graph.output_tensors),
         self_test=self_test,
         model_sha256=hashlib.sha256(model.content).hexdigest(),
+        kernels_for=kernels_for,
     )
 
 

@@ -22,6 +22,7 @@ def export(
         Runtime,
         typer.Option("--runtime", help="aot: generated C. tflm: the model as an array."),
     ] = Runtime.AOT,
+    core: options.Core = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -52,7 +53,7 @@ def export(
     from pipeline import export as exporting
 
     source = resolve(model)
-    settings = settings_of(source, config, {"build_directory": build_directory})
+    settings = settings_of(source, config, {"mcu.core": core, "build_directory": build_directory})
     report = exporting.export(
         source,
         settings,

@@ -9,6 +9,7 @@ from pathlib import Path
 from device_runners import cgen, cortex_m, tflm
 from device_runners.runner import Int8Model
 from pipeline.listener import Listener
+from pipeline.stages.mcu import isa_of
 
 
 def fit_boards(
@@ -19,7 +20,8 @@ def fit_boards(
 ) -> cortex_m.FitReport:
     """Generates the model's sources, links them for the boards' cores, compares with the boards.
 
-    Leaves no files.
+    Ahead-of-time code is generated once for each instruction-set level among the boards, as
+    ``deploy`` would for them. Leaves no files.
 
     Raises:
         TidepoolError: The runtime can't run the model, or nothing can be linked.
@@ -28,8 +30,13 @@ def fit_boards(
         mcu = Path(name)
         with listener.stage("generating the sources"):
             if runtime is cortex_m.RuntimeKind.AOT:
-                cgen.build(model, mcu / "aot")
+                for isa in {isa_of(board.name) for board in boards}:
+                    cgen.build(model, mcu / isa / "aot", isa)
             else:
                 tflm.build(model, mcu / "tflm")
+
+        def sources(board: cortex_m.Board) -> Path:
+            return mcu / isa_of(board.name) if runtime is cortex_m.RuntimeKind.AOT else mcu
+
         with listener.stage("linking for every kind of core") as progress:
-            return cortex_m.fit(mcu, model.name, boards, runtime, progress=progress)
+            return cortex_m.fit(sources, model.name, boards, runtime, progress=progress)

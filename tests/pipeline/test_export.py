@@ -20,7 +20,7 @@ from device_runners.exports.package import read_files
 from pipeline import export as stage
 from pipeline.export import export
 from pipeline.listener import Silent
-from pipeline.settings import Settings
+from pipeline.settings import Settings, load_settings
 from pipeline.source import Source, resolve
 
 
@@ -141,6 +141,35 @@ def test_without_a_compiler_the_readme_claims_no_trial(tmp_path, source, monkeyp
     assert report.ran == ""
     assert "not tried" in heard.warnings[0]
     assert "Checked on this model" not in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("core", "kernel", "words"),
+    [
+        ("cortex-m3", "tidepool_conv_2d.c", "any core"),
+        ("cortex-m4", "tidepool_conv_2d_dsp.c", "cores with the DSP extension"),
+        ("nrf52840dk", "tidepool_conv_2d_dsp.c", "cores with the DSP extension"),
+    ],
+)
+def test_kernels_are_those_of_the_core_and_the_readme_says_so(
+    tmp_path, source, core, kernel, words
+) -> None:
+    chosen = load_settings(None, {"mcu.core": core, "build_directory": tmp_path / "build"})
+    report = export(source, chosen, "c-array", "aot", tmp_path / "out", Silent())
+    names = {path.name for path in (tmp_path / "out").rglob("*.c")}
+    assert {name for name in names if name.startswith("tidepool_conv_2d")} == {kernel}
+    assert report.kernels_for.startswith(words)
+    assert dict(report.rows())["kernels for"] == report.kernels_for
+    readme = (tmp_path / "out" / "README.md").read_text()
+    assert f"are for {report.kernels_for}" in readme
+
+
+def test_an_export_for_tflm_names_no_core(tmp_path, source) -> None:
+    report = export(source, settings(tmp_path), "c-array", "tflm", tmp_path / "out", Silent())
+    assert "kernels for" not in dict(report.rows())
+    assert (
+        "Kernels and the order of the weights" not in (tmp_path / "out" / "README.md").read_text()
+    )
 
 
 def test_the_identity_names_the_package(tmp_path, source) -> None:

@@ -45,4 +45,5 @@ def test_random_layers_are_exact_on_cores_with_the_dsp_extension(
 
 def test_the_board_decides_what_the_kernels_are_written_for() -> None:
     assert mcu.isa_of("cortex-m3") == "scalar"
-    assert mcu.isa_of("cortex-m4") == mcu.isa_of("cortex-m55") == "dsp"
+    assert mcu.isa_of("cortex-m4") == mcu.isa_of("cortex-m33") == "dsp"
+    assert mcu.isa_of("cortex-m55") == "mve"
