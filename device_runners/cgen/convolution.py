@@ -153,3 +153,24 @@ def activation_of(context: OpContext) -> Any:
     """The fused activation of an operator that has one."""
     options: Any = context.operator.options
     return options.fused_activation_function
+
+
+def rows_as_window(rows: int, depth: int, channels: int) -> dict[str, int]:
+    """Fields of ``tidepool_window`` for a dense layer: its rows as the pixels of one image."""
+    return {
+        "batches": 1,
+        "input_height": 1,
+        "input_width": rows,
+        "input_channels": depth,
+        "output_height": 1,
+        "output_width": rows,
+        "output_channels": channels,
+        "filter_height": 1,
+        "filter_width": 1,
+        "stride_height": 1,
+        "stride_width": 1,
+        "dilation_height": 1,
+        "dilation_width": 1,
+        "pad_top": 0,
+        "pad_left": 0,
+    }

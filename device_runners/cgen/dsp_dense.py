@@ -9,7 +9,7 @@ import numpy as np
 from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.choice import Packed
-from device_runners.cgen.convolution import activation_of, bias_values
+from device_runners.cgen.convolution import activation_of, bias_values, rows_as_window
 from device_runners.cgen.dsp_convolution import three_pixels
 from device_runners.cgen.dsp_pairs import Pair, channels, pairs
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
@@ -21,15 +21,6 @@ _GROUPS = 16
 _UNIT = 8
 
 _ROWS_FOR_THREE_PIXELS = 3
-_ONES = (
-    "output_height",
-    "filter_height",
-    "filter_width",
-    "stride_height",
-    "stride_width",
-    "dilation_height",
-    "dilation_width",
-)
 
 
 def dense_dsp(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
@@ -48,7 +39,7 @@ def dense_dsp(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed |
     count, taps = weights.shape
     batches = context.input(0).elements // taps
     if batches >= _ROWS_FOR_THREE_PIXELS:
-        window = _as_window(batches, taps, count)
+        window = rows_as_window(batches, taps, count)
         return three_pixels(context, window, weights, multipliers, patches=False)
     depth = -(-taps // _UNIT) * _UNIT
     clamp = activation_range(context.output, activation_of(context))
@@ -84,21 +75,6 @@ def dense_dsp(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed |
     name = "tidepool_fully_connected_dsp"
     call = KernelCall(name, f"{name}_params", params, (context.input(0).index,))
     return Packed(call, (stream, table), 0)
-
-
-def _as_window(rows: int, depth: int, channels_out: int) -> dict[str, int]:
-    """Rows as the pixels of one image."""
-    return {
-        "batches": 1,
-        "input_height": 1,
-        "input_width": rows,
-        "input_channels": depth,
-        "output_width": rows,
-        "output_channels": channels_out,
-        **dict.fromkeys(_ONES, 1),
-        "pad_top": 0,
-        "pad_left": 0,
-    }
 
 
 def _differ_by_position(records: Sequence[Array]) -> bool:

@@ -79,6 +79,14 @@ def _three_pixels(params: Params) -> AccessPattern:
     return Window(_window(params), pixels=3, buffered=True)
 
 
+def _pairs_of_pixels(params: Params) -> AccessPattern:
+    """Windows are copied before any of their outputs is written; or pixels by twos, read again for
+    each four channels."""
+    if params["pixels"] == 0:
+        return Window(_window(params), pixels=2)
+    return Window(_window(params), pixels=params["pixels"], buffered=True)
+
+
 def _four_channels(params: Params) -> AccessPattern:
     """Pixel by pixel, but some channels of one may be read after others of it were written."""
     return Window(_window(params), per_channel=True, pixels=2)
@@ -90,6 +98,7 @@ ORDERS: Mapping[str, Callable[[Params], AccessPattern]] = {
     "tidepool_average_pool_2d": _per_channel,
     "tidepool_conv_2d": _conv_2d,
     "tidepool_conv_2d_dsp": _three_pixels,
+    "tidepool_conv_2d_mve": _pairs_of_pixels,
     "tidepool_copy": _copy,
     "tidepool_depthwise_conv_2d": _per_channel,
     "tidepool_depthwise_conv_2d_dsp": _four_channels,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from support.models import int8_model
 
 from converters.tflite import write_graph
@@ -32,6 +36,16 @@ def object_cache() -> Path:
     return _OBJECTS
 
 
+@cache
+def _links(compiler: str, flags: tuple[str, ...]) -> bool:
+    """Whether a compiler is there, with the libraries that the flags want (sanitizers')."""
+    if shutil.which(compiler) is None:
+        return False
+    command = [compiler, *flags, "-x", "c", "-", "-o", "/dev/null"]
+    program = b"int main(void) { return 0; }"
+    return subprocess.run(command, input=program, capture_output=True, check=False).returncode == 0
+
+
 def assert_every_tensor_equals_reference(
     graph: Graph,
     samples: Sequence[Sequence[np.ndarray]],
@@ -42,7 +56,12 @@ def assert_every_tensor_equals_reference(
     compiler: str = "cc",
     isa: Isa = Isa.SCALAR,
 ) -> Artifacts:
-    """Builds a graph, runs samples, and compares every computed tensor with BUILTIN_REF."""
+    """Builds a graph, runs samples, and compares every computed tensor with BUILTIN_REF.
+
+    Skips the test where the compiler is not installed.
+    """
+    if not _links(compiler, tuple(flags)):
+        pytest.skip(f"{compiler} {' '.join(flags)} is not installed")
     artifacts = build(int8_model(graph), folder / "aot", isa)
     oracle = Oracle(model or write_graph(graph), all_tensors=True)
     with HostBuild(artifacts, compiler=compiler, flags=flags, object_cache=object_cache()) as host:

@@ -57,6 +57,37 @@ def _conv_2d_dsp(p: Params) -> Iterator[Step]:
         written += len(block) * channels
 
 
+def _conv_2d_mve(p: Params) -> Iterator[Step]:
+    """Pairs of pixels: read for each four channels, or from strips that were copied before."""
+    w = p["window"]
+    channels, windows = w["output_channels"], list(_pixels(w))
+    rows = list(_batched(windows, w["output_width"]))
+
+    def read(of: Sequence[Sequence[int]]) -> Iterator[Step]:
+        for place in itertools.chain(*of):
+            yield from (("r", 0, place + c) for c in range(w["input_channels"]))
+
+    if p["pixels"] == 0:
+        written = 0
+        dense = (w["stride_height"], w["stride_width"]) == (1, 1)
+        for pair in itertools.chain(*(_batched(row, 2) for row in ([windows] if dense else rows))):
+            for first in range(0, channels, 4):
+                yield from read(pair)
+                for i in range(len(pair)):
+                    begin = (written + i) * channels
+                    four = range(first, min(first + 4, channels))
+                    yield from (("w", 0, begin + c) for c in four)
+            written += len(pair)
+        return
+    waiting = written = 0
+    for strip in itertools.chain(*(_batched(row, p["pixels"]) for row in rows)):
+        yield from read(strip)
+        count = (waiting + len(strip)) // 2 * 2
+        yield from (("w", 0, (written * channels) + i) for i in range(count * channels))
+        written, waiting = written + count, (waiting + len(strip)) % 2
+    yield from (("w", 0, written * channels + i) for i in range(waiting * channels))
+
+
 def _fours(channels: int) -> list[range]:
     """Four channels at a time; the last four may begin among those before."""
     firsts = [min(c, channels - 4) for c in range(0, channels, 4)]
@@ -212,6 +243,7 @@ _KERNELS: Mapping[str, Callable[[Params], Iterator[Step]]] = {
     "tidepool_average_pool_2d": _pool,
     "tidepool_conv_2d": _conv_2d,
     "tidepool_conv_2d_dsp": _conv_2d_dsp,
+    "tidepool_conv_2d_mve": _conv_2d_mve,
     "tidepool_copy": _copy,
     "tidepool_depthwise_3x3_dsp": _depthwise_3x3_dsp,
     "tidepool_depthwise_conv_2d": _depthwise,

@@ -18,6 +18,7 @@ from device_runners.cgen.convolution import (
 from device_runners.cgen.dsp_convolution import conv_2d_dsp
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.isa import Isa
+from device_runners.cgen.mve_convolution import conv_2d_mve
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 
 
@@ -62,6 +63,12 @@ def _groups(context: OpContext) -> int:
 
 
 _CANDIDATES = (
+    Candidate(
+        Isa.MVE,
+        lambda context: conv_2d_mve(context) if _groups(context) == 1 else None,
+        reason="vector extension, one group, no shift to the left",
+        refusal="several groups, a shift to the left, or weights that would grow",
+    ),
     Candidate(
         Isa.DSP,
         lambda context: conv_2d_dsp(context) if _groups(context) == 1 else None,

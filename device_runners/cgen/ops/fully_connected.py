@@ -6,7 +6,7 @@ LiteRT and the generated code do it in fixed point, as for every other op.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from device_runners.cgen.convolution import bias_values, channel_factors, multip
 from device_runners.cgen.dsp_dense import dense_dsp
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.isa import Isa
+from device_runners.cgen.mve_convolution import dense_mve
 from device_runners.cgen.operation import (
     ConstantArray,
     Emission,
@@ -112,17 +113,30 @@ def _multipliers(context: OpContext) -> list[Multiplier]:
     return [quantize_multiplier(factor) for factor in _own_factors(context)]
 
 
-def _dense_dsp(context: OpContext) -> Packed | None:
-    if _weights_zero_point(context.input(1)) != 0:
-        return None
-    factors = _multipliers(context)
-    return dense_dsp(context, factors * (context.input(1).shape[0] // len(factors)))
+def _symmetric(
+    pack: Callable[[OpContext, Sequence[Multiplier]], Packed | None],
+) -> Callable[[OpContext], Packed | None]:
+    """Packs weights whose zero point is 0, with a multiplier for each channel."""
+
+    def make(context: OpContext) -> Packed | None:
+        if _weights_zero_point(context.input(1)) != 0:
+            return None
+        factors = _multipliers(context)
+        return pack(context, factors * (context.input(1).shape[0] // len(factors)))
+
+    return make
 
 
 _CANDIDATES = (
     Candidate(
+        Isa.MVE,
+        _symmetric(dense_mve),
+        reason="vector extension, no shift to the left",
+        refusal="weights with a zero point, a shift to the left, or weights that would grow",
+    ),
+    Candidate(
         Isa.DSP,
-        _dense_dsp,
+        _symmetric(dense_dsp),
         reason="DSP extension, every channel proven exact",
         refusal="weights with a zero point, or no proof",
     ),

@@ -97,12 +97,14 @@ def test_rules_are_exact(op: object) -> None:
             _assert_exact(steps, rule, _distances(rule))
 
 
+@pytest.mark.parametrize("isa", [Isa.DSP, Isa.MVE])
 @pytest.mark.parametrize("op", IMAGE_OPS, ids=lambda op: op.__name__)
-def test_rules_of_kernels_in_blocks_are_safe(op: object) -> None:
-    """Those of level dsp: a block is described by its size only, so rules may ask for more."""
+def test_rules_of_kernels_in_blocks_are_safe(op: object, isa: Isa) -> None:
+    """Those of levels dsp and mve: a block is described by its size only, so that rules may ask
+    for more."""
     for seed in range(20):
         graph = _small_single_op(op, seed)
-        emission = _emission(graph, Isa.DSP)
+        emission = _emission(graph, isa)
         for (tensor, output), rule in overlaps(graph, emission).items():
             steps = _steps(emission, tensor, output)
             for delta in _distances(rule):

@@ -2,7 +2,7 @@
 #include "convolution.h"
 
 #include "tidepool_kernels.h"
-#include "tidepool_dsp.h"
+#include "tidepool_mve.h"
 
 #if TIDEPOOL_KERNELS_VERSION != 0x...
 #error "tidepool_kernels.h is of another version: give each model a folder of its own"
@@ -26,16 +26,16 @@
 
 /* tensor_1, packed */
 static const _Alignas(16) int32_t op0_stream[44] = {
-    -12672411, 8549, -894008981, -270817903, 1598690560, -2056308187, 419745466, 1042936799,
-    -1382456498, -759264909, 1733434632, -1921564115, -68701795, 554489538, 1177659797, 63459,
-    171798688, -522240, 12, 343597376, -2040, 260, 342573, -5843, -1601415615, -978224282,
-    891349718, 1514475515, -287660912, 335530421, -2073151196, -1466671543, 1026093790, 1649219587,
-    -776107918, -152916840, 470253418, 52665, 515396064, -522496, 524, 687194752, -2040, 772
+    -49536, 8548, 1352, -5844, -808737151, 1109203444, 974516327, -1920376002, -1162440341,
+    755500255, 620813138, 2004045353, -1516143786, 418639818, 283887165, 1650342164, -1869846975,
+    64936629, -69816024, 1296639231, -2057316430, -120344918, 4596220, 0, 1867170461, -474048107,
+    3214567, 0, 1513467272, -827751297, 1898450, 0, 1159764082, -1181454742, 516797, 0, 1374389504,
+    1374389504, 2061584256, 1374389504, -8, -7, -7, -6
 };
 
 /* ---- Parameters -------------------------------------------------------------------------- */
 
-static const tidepool_conv_2d_dsp_params op0_params = {
+static const tidepool_conv_2d_mve_params op0_params = {
     .window = {
         .batches = 1,
         .input_height = 4,
@@ -54,10 +54,13 @@ static const tidepool_conv_2d_dsp_params op0_params = {
         .pad_left = 1,
     },
     .input_zero_point = -128,
+    .output_zero_point = -128,
     .output_min = -128,
     .output_max = 127,
-    .depth = 28,
-    .stream_words = 44,
+    .ties = 0,
+    .depth = 32,
+    .pixels = 4,
+    .strip_bytes = 70,
     .stream = op0_stream,
 };
 
@@ -65,20 +68,20 @@ static const tidepool_conv_2d_dsp_params op0_params = {
 
 void convolution_invoke(uint8_t *arena)
 {
-    TRACE(0, 288, 48);
-    DEAD(0, 288);
+    TRACE(0, 128, 48);
+    DEAD(0, 128);
 
     /* 0: CONV_2D, 3x3 window, stride 1x1, SAME
-     * by  conv_2d_dsp: DSP extension, one group, every channel proven exact
-     * in  0: 1x4x4x3 int8, scale 0.5, zero point -128, at 288
+     * by  conv_2d_mve: vector extension, one group, no shift to the left
+     * in  0: 1x4x4x3 int8, scale 0.5, zero point -128, at 128
      * in  1: 4x3x3x3 int8, 4 scales, constant
      * in  2: 4 int32, 4 scales, constant
-     * out 3: 1x4x4x4 int8, scale 2, zero point -128, at 256 */
-    tidepool_conv_2d_dsp(&op0_params,
-                         (const int8_t *)&arena[288],
-                         (int8_t *)&arena[256],
+     * out 3: 1x4x4x4 int8, scale 2, zero point -128, at 96 */
+    tidepool_conv_2d_mve(&op0_params,
+                         (const int8_t *)&arena[128],
+                         (int8_t *)&arena[96],
                          &arena[0]);
-    TRACE(3, 256, 64);
-    DEAD(0, 256);
-    DEAD(320, 16);
+    TRACE(3, 96, 64);
+    DEAD(0, 96);
+    DEAD(160, 16);
 }

@@ -2,7 +2,7 @@
 #include "dense.h"
 
 #include "tidepool_kernels.h"
-#include "tidepool_dsp.h"
+#include "tidepool_mve.h"
 
 #if TIDEPOOL_KERNELS_VERSION != 0x...
 #error "tidepool_kernels.h is of another version: give each model a folder of its own"
@@ -25,26 +25,26 @@
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
 /* tensor_1, packed */
-static const _Alignas(16) int32_t op0_stream[20] = {
-    274663, 487, -24748, 84, -896958146, -273766813, 1174731706, 1797857503, 1595741395,
-    -2059257352, -627470002, -4278669, -206394777, 416796301, 1865229539, -1789769208, 0, 0, 0, 0
+static const _Alignas(16) int32_t op0_stream[40] = {
+    1071, 487, -97, 84, 0, 0, 0, 0, -255089023, -2057356779, 435474346, 0, -1366727874, 1109260499,
+    -676164249, 0, 1799758332, 14399121, -1787868635, 0, 688185274, -1097239730, 1378683107, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 };
 
-static const _Alignas(16) int32_t op0_records[12] = {
-    -629928618, 1920, -1073741816, -629928618, 1920, 264, -629928618, 1920, -1073741304, -629928618,
-    1920, 776
+static const _Alignas(16) int32_t op0_records[16] = {
+    1832519339, 1832519339, 0, 0, 1832519339, 1832519339, 0, 0, -8, -8, 0, 0, -8, -8, 0, 0
 };
 
 /* ---- Parameters -------------------------------------------------------------------------- */
 
-static const tidepool_fully_connected_dsp_params op0_params = {
-    .batches = 1,
+static const tidepool_fully_connected_mve_params op0_params = {
     .input_depth = 12,
     .output_depth = 4,
+    .output_zero_point = 7,
     .output_min = -128,
     .output_max = 127,
-    .groups = 1,
-    .shared_records = 1,
+    .ties = 1,
+    .record_words = 0,
     .stream = op0_stream,
     .records = op0_records,
 };
@@ -57,12 +57,12 @@ void dense_invoke(uint8_t *arena)
     DEAD(12, 20);
 
     /* 0: FULLY_CONNECTED, 12 to 4
-     * by  fully_connected_dsp: DSP extension, every channel proven exact
+     * by  fully_connected_mve: vector extension, no shift to the left
      * in  0: 1x12 int8, scale 0.5, zero point 3, at 0
      * in  1: 4x12 int8, scale 0.0199999996, zero point 0, constant
      * in  2: 4 int32, scale 0.00999999978, zero point 0, constant
      * out 3: 1x4 int8, scale 3, zero point 7, at 16 */
-    tidepool_fully_connected_dsp(&op0_params, (const int8_t *)&arena[0], (int8_t *)&arena[16]);
+    tidepool_fully_connected_mve(&op0_params, (const int8_t *)&arena[0], (int8_t *)&arena[16]);
     TRACE(3, 16, 4);
     DEAD(0, 16);
     DEAD(20, 12);

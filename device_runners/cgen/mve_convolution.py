@@ -1,0 +1,252 @@
+"""The kernels of level ``mve`` for convolutions and dense layers: packing and scratch.
+
+Requantization is that of the reference in vector instructions: VQRDMULH is its rounding doubling
+high multiply, VRSHL its rounding shift but for halves below zero, which are corrected where they
+can be told from the output (``ties``). It is exact for every accumulator as long as no multiplier
+shifts to the left, so that nothing is searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from converters.tflite.graph import Array
+from converters.tflite.multiplier import Multiplier
+from device_runners.cgen.choice import Packed
+from device_runners.cgen.convolution import (
+    activation_of,
+    bias_values,
+    channel_multipliers,
+    rows_as_window,
+    window_params,
+)
+from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
+from device_runners.cgen.requantization import activation_range
+
+_VECTOR = 16  # bytes
+_CONV_CHANNELS = 4
+_ROW_CHANNELS = 8
+# Multipliers, then shifts, of channels 0, 2, 4, 6 and of 1, 3, 5, 7.
+_ROW_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
+_LARGEST_SHIFT = 31
+_STRIP_BYTES = 2048
+"""Strips of a row get no longer than this, but for that of two windows."""
+_SMALL_BYTES = 1024
+"""Packed weights up to this size may be more than twice the model's."""
+
+
+def conv_2d_mve(context: OpContext) -> Packed | None:
+    """A call of ``tidepool_conv_2d_mve`` for a CONV_2D of one group.
+
+    Returns:
+        The call; None if a multiplier shifts to the left, or if the weights would grow much.
+    """
+    weights = context.data(1)
+    count, filter_height, filter_width, _ = weights.shape
+    window = window_params(context, filter_height, filter_width)
+    # A strip holds columns of the image.
+    taps = weights.transpose(0, 2, 1, 3).reshape(count, -1)
+    return _pairs_of_pixels(context, window, taps, channel_multipliers(context, count))
+
+
+def dense_mve(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
+    """A call for a FULLY_CONNECTED whose weights have the zero point 0.
+
+    Two rows and more are a convolution of 1x1, whose weights are read once for two rows.
+
+    Args:
+        context: The operator.
+        multipliers: One a channel.
+
+    Returns:
+        The call; None if a multiplier shifts to the left, or if the weights would grow much.
+    """
+    weights = context.data(1)
+    count, taps = weights.shape
+    rows = context.input(0).elements // taps
+    if rows > 1:
+        window = rows_as_window(rows, taps, count)
+        return _pairs_of_pixels(context, window, weights, multipliers)
+    if not _fits(weights, multipliers):
+        return None
+    groups = [slice(c, c + _ROW_CHANNELS) for c in range(0, count, _ROW_CHANNELS)]
+    vectors, bias = _vectors(weights), _folded_bias(context, weights)
+    stream = [_sums(bias[group], vectors[group], _ROW_CHANNELS) for group in groups]
+    same = len(set(multipliers)) == 1
+    records = [
+        _record(multipliers[group], _ROW_CHANNELS, _ROW_ORDER)
+        for group in (groups[:1] if same else groups)
+    ]
+    arrays = (
+        _stream_array(context, np.concatenate(stream)),
+        ConstantArray(context.name("records"), "int32_t", np.concatenate(records)),
+    )
+    params = {
+        "input_depth": taps,
+        "output_depth": count,
+        **_output_params(context),
+        "record_words": 0 if same else records[0].size,
+        "stream": Symbol(arrays[0].name),
+        "records": Symbol(arrays[1].name),
+    }
+    name = "tidepool_fully_connected_mve"
+    return Packed(KernelCall(name, f"{name}_params", params, (context.input(0).index,)), arrays, 0)
+
+
+def _pairs_of_pixels(
+    context: OpContext, window: dict[str, int], weights: Array, multipliers: Sequence[Multiplier]
+) -> Packed | None:
+    """A call of ``tidepool_conv_2d_mve``.
+
+    Args:
+        context: The operator.
+        window: Fields of ``tidepool_window``.
+        weights: (channels, taps) int8, in the kernel's order.
+        multipliers: One a channel.
+    """
+    if not _fits(weights, multipliers):
+        return None
+    vectors = _vectors(weights)
+    depth = vectors.shape[1] * _VECTOR
+    pixels = 0 if _in_place(window, depth) else _pixels(window)
+    array = _stream_array(context, _conv_stream(context, weights, vectors, multipliers))
+    params = {
+        "window": window,
+        "input_zero_point": context.input(0).zero_point,
+        **_output_params(context),
+        "depth": depth,
+        "pixels": pixels,
+        "strip_bytes": _strip_bytes(window, pixels),
+        "stream": Symbol(array.name),
+    }
+    source = context.input(0).index
+    call = KernelCall("tidepool_conv_2d_mve", "tidepool_conv_2d_mve_params", params, (source,))
+    return Packed(call, (array,), _scratch_bytes(window, depth, pixels))
+
+
+def _fits(weights: Array, multipliers: Sequence[Multiplier]) -> bool:
+    if not all(-_LARGEST_SHIFT <= multiplier.shift <= 0 for multiplier in multipliers):
+        return False
+    count, taps = weights.shape
+    packed = int(count) * -(-int(taps) // _VECTOR) * _VECTOR
+    return packed <= max(2 * int(weights.size), _SMALL_BYTES)
+
+
+def _vectors(weights: Array) -> Array:
+    """(channels, vectors, 4) int32: 16 taps a vector, the missing ones of weight 0."""
+    count, taps = weights.shape
+    padded = np.ascontiguousarray(np.pad(weights, ((0, 0), (0, -taps % _VECTOR))), np.int8)
+    words: Array = padded.view("<i4").reshape(count, -1, _VECTOR // 4)
+    return words
+
+
+def _folded_bias(context: OpContext, weights: Array) -> Array:
+    """(channels,) int32, modulo 2**32: the bias, the input's zero point folded in."""
+    bias = bias_values(context)
+    start = 0 if bias is None else bias.astype(np.int64)
+    folded = start - context.input(0).zero_point * weights.astype(np.int64).sum(axis=1)
+    result: Array = (folded & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    return result
+
+
+def _sums(bias: Array, vectors: Array, size: int) -> Array:
+    """What a group of channels needs for its accumulators; channels that are missing are zeros.
+
+    Args:
+        bias: (channels,) int32.
+        vectors: (channels, vectors, 4) int32.
+        size: Channels of a whole group.
+
+    Returns:
+        Biases, then tap by tap a vector of each channel: int32 words.
+    """
+    missing = size - len(bias)
+    by_tap = np.pad(vectors, ((0, missing), (0, 0), (0, 0))).transpose(1, 0, 2)
+    words: Array = np.concatenate([np.pad(bias, (0, missing)), by_tap.ravel()])
+    return words
+
+
+def _record(multipliers: Sequence[Multiplier], size: int, order: Sequence[int]) -> Array:
+    """Multipliers of a group of channels, then their shifts: int32 words.
+
+    Args:
+        multipliers: One a channel; of channels that are missing they are zeros.
+        size: Channels of a whole group.
+        order: Of the channels.
+    """
+    nothing = [Multiplier(0, 0)] * (size - len(multipliers))
+    of = [*multipliers, *nothing]
+    words = [[of[i].value for i in order], [of[i].shift for i in order]]
+    return np.array(words, np.int32).ravel()
+
+
+def _conv_stream(
+    context: OpContext, weights: Array, vectors: Array, multipliers: Sequence[Multiplier]
+) -> Array:
+    """Whole groups of four channels, then the others one by one."""
+    count = len(weights)
+    whole = count // _CONV_CHANNELS * _CONV_CHANNELS
+    groups = [slice(c, c + _CONV_CHANNELS) for c in range(0, whole, _CONV_CHANNELS)]
+    groups += [slice(c, c + 1) for c in range(whole, count)]
+    bias = _folded_bias(context, weights)
+    parts = []
+    for group in groups:
+        size = len(bias[group])
+        parts.append(_sums(bias[group], vectors[group], size))
+        parts.append(_record(multipliers[group], size, range(size)))
+    stream: Array = np.concatenate(parts)
+    return stream
+
+
+def _stream_array(context: OpContext, stream: Array) -> ConstantArray:
+    name = context.input(1).name
+    return ConstantArray(context.name("stream"), "int32_t", stream, f"{name}, packed")
+
+
+def _output_params(context: OpContext) -> dict[str, int]:
+    low, high = activation_range(context.output, activation_of(context))
+    zero_point = context.output.zero_point
+    return {
+        "output_zero_point": zero_point,
+        "output_min": low,
+        "output_max": high,
+        "ties": int(low < zero_point),
+    }
+
+
+def _in_place(window: dict[str, int], depth: int) -> bool:
+    """Whether windows are pixels that can be read where they lie."""
+    w = window
+    if (w["filter_height"], w["filter_width"]) != (1, 1):
+        return False
+    # SAME padding of a filter of one pixel pads nothing.
+    dense = (w["stride_height"], w["stride_width"]) == (1, 1)
+    return dense or w["input_channels"] == depth
+
+
+def _strip_bytes(window: dict[str, int], pixels: int) -> int:
+    """Of the copies of some windows, and a vector more; 0 if none are copied."""
+    if pixels == 0:
+        return 0
+    column = window["filter_height"] * window["input_channels"]
+    stride, width = window["stride_width"], window["filter_width"]
+    shared = window["dilation_width"] == 1 and stride <= width
+    columns = (pixels - 1) * stride + width if shared else pixels * width
+    return columns * column + _VECTOR
+
+
+def _pixels(window: dict[str, int]) -> int:
+    """Windows to copy at a time: an even number, at most a row's."""
+    row = window["output_width"] + window["output_width"] % 2
+    fitting = [n for n in range(2, row + 1, 2) if _strip_bytes(window, n) <= _STRIP_BYTES]
+    return max(fitting, default=2)
+
+
+def _scratch_bytes(window: dict[str, int], depth: int, pixels: int) -> int:
+    if pixels == 0:
+        # The kernel always takes scratch memory, even if it leaves it alone.
+        return 2 * depth if depth != window["input_channels"] else _VECTOR
+    padding = -(-window["input_channels"] // _VECTOR) * _VECTOR
+    return padding + _strip_bytes(window, pixels) * (1 + window["output_width"] % 2)

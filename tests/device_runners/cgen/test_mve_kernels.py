@@ -1,0 +1,53 @@
+"""The kernels of level ``mve`` as portable C, on the packed data that a core would get."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.dsp_layers import dsp_graph
+from support.graphs import random_inputs
+from support.host_equality import SANITIZED, assert_every_tensor_equals_reference
+from support.models import int8_model
+
+from converters.tflite import read_graph
+from device_runners.cgen import Isa, build
+
+MODELS = Path(__file__).resolve().parents[4] / "shared" / "mlperf_tiny"
+
+
+def assert_exact(seed: int, folder: Path, compiler: str = "cc") -> set[str]:
+    """Runs a graph of random layers; returns the kernels it took."""
+    rng = np.random.default_rng(seed)
+    graph = dsp_graph(rng, 24)
+    samples = [random_inputs(rng, graph) for _ in range(3)]
+    samples.append([np.full(t.shape, 127, np.int8) for t in graph.input_tensors])
+    samples.append([np.full(t.shape, -128, np.int8) for t in graph.input_tensors])
+    artifacts = assert_every_tensor_equals_reference(
+        graph, samples, folder, flags=SANITIZED, isa=Isa.MVE, compiler=compiler
+    )
+    return set(artifacts.figures["kernels"])
+
+
+@pytest.mark.parametrize("seed", range(200, 203))
+def test_random_layers_are_exact_on_the_host(seed: int, tmp_path: Path) -> None:
+    assert {"conv_2d_mve", "fully_connected_mve"} <= assert_exact(seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(203, 233))
+def test_many_random_layers_are_exact_on_the_host(seed: int, tmp_path: Path) -> None:
+    assert_exact(seed, tmp_path, compiler=("gcc", "clang")[seed % 2])
+
+
+@pytest.mark.parametrize("name", ["ad01", "ic_resnet8", "kws_dscnn", "vww_mobilenet"])
+def test_weights_take_no_more_flash_than_the_model(name: str, tmp_path: Path) -> None:
+    model = MODELS / f"{name}_int8.tflite"
+    if not model.exists():
+        pytest.skip("the MLPerf Tiny models (../shared/mlperf_tiny) are absent")
+    artifacts = build(int8_model(read_graph(model)), tmp_path / "aot", Isa.MVE)
+    assert artifacts.figures["weights_bytes"] <= model.stat().st_size
+    kernels = set(artifacts.figures["kernels"])
+    assert {"conv_2d_mve", "fully_connected_mve"} & kernels
+    assert not {"conv_2d", "conv_2d_dsp", "fully_connected", "fully_connected_dsp"} & kernels

@@ -1,0 +1,30 @@
+"""Random layers on an emulated core, with the kernels of its level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from support.dsp_layers import dsp_graph
+from support.graphs import random_inputs
+
+from converters.progress import no_progress
+from converters.tflite import write_graph
+from device_runners.runner import Int8Model
+from pipeline.comparison import reference_outputs
+from pipeline.listener import Silent
+from pipeline.settings import load_settings
+from pipeline.stages import mcu
+
+
+def assert_exact(seed: int, core: str, folder: Path) -> None:
+    """Runs 30 random layers on a core and compares every tensor with the reference."""
+    rng = np.random.default_rng(seed)
+    graph = dsp_graph(rng, 30)
+    model = Int8Model("layers", write_graph(graph), graph)
+    samples = [random_inputs(rng, graph) for _ in range(2)]
+    trial = mcu.Trial(samples, reference_outputs(model.content, samples, no_progress))
+    mcu.build_aot(model, folder, Silent(), mcu.isa_of(core))
+    settings = load_settings(None, {"mcu.core": core}).mcu
+    report = mcu.emulate(model, folder, trial, settings, Silent(), debug_tensors=True).report
+    assert report.mismatch is None
