@@ -128,6 +128,7 @@ SPLITTABLE = frozenset(
         "tidepool_average_pool_2d",
         "tidepool_conv_2d",
         "tidepool_conv_2d_dsp",
+        "tidepool_conv_2d_mve",
         "tidepool_depthwise_conv_2d",
         "tidepool_depthwise_conv_2d_dsp",
         "tidepool_max_pool_2d",

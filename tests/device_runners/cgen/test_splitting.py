@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from support.host_equality import assert_every_tensor_equals_reference
 
 from converters.tflite.builder import GraphBuilder
 from converters.tflite.graph import Activation, Graph, Padding
 from converters.tflite.options import Conv2DOptions
+from device_runners.cgen.isa import Isa
 from device_runners.cgen.memory import allocate, plan_memory
 from device_runners.cgen.operation import OpContext
 from device_runners.cgen.program import Program
@@ -53,12 +55,16 @@ def test_parts_lower_the_peak() -> None:
     assert [len(chosen[index].calls) > 1 for index in (0, 1)].count(True) == 1
 
 
-def test_parts_compute_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("isa", "kernel"),
+    [(Isa.SCALAR, "conv_2d"), (Isa.DSP, "conv_2d_dsp"), (Isa.MVE, "conv_2d_mve")],
+)
+def test_parts_compute_the_same(isa: Isa, kernel: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     samples = [[rng.integers(-128, 128, (1, 24, 24, 3)).astype(np.int8)] for _ in range(3)]
-    artifacts = assert_every_tensor_equals_reference(_wide_then_deep(), samples, tmp_path)
+    artifacts = assert_every_tensor_equals_reference(_wide_then_deep(), samples, tmp_path, isa=isa)
     source = (artifacts.directory / "wide.c").read_text()
-    assert source.count("    tidepool_conv_2d(&") > 2
+    assert source.count(f"    tidepool_{kernel}(&") > 2
 
 
 def test_parts_share_the_weights() -> None:
