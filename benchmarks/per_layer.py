@@ -16,6 +16,7 @@ from pathlib import Path
 from converters.errors import TidepoolError
 from converters.tflite.graph import Array, Graph
 from device_runners import cortex_m
+from device_runners.cortex_m.counting import read_counts
 from device_runners.cortex_m.image import read_image
 from device_runners.cortex_m.qemu import machine_of
 from device_runners.runner import Artifacts
@@ -62,6 +63,7 @@ class LayerCount:
         output_shape: Its output's shape.
         macs: Its multiply-accumulates.
         instructions: What it took, the call included (and about ten of the markers).
+        estimated_cycles: What they would take on a Cortex-M4, by its published timing.
     """
 
     index: int
@@ -71,6 +73,7 @@ class LayerCount:
     output_shape: tuple[int, ...]
     macs: int
     instructions: int
+    estimated_cycles: int
 
     @property
     def instructions_per_mac(self) -> float | None:
@@ -112,13 +115,13 @@ def count_layers(
             layer["reason"],
             tuple(layer["output_shape"]),
             layer["macs"],
-            count,
+            *count,
         )
         for layer, count in zip(layers, counts, strict=False)
     ]
 
 
-def _run(firmware: cortex_m.Firmware, sample: Sequence[Array], folder: Path) -> list[int]:
+def _run(firmware: cortex_m.Firmware, sample: Sequence[Array], folder: Path) -> tuple[tuple[int, int], ...]:
     counter = cortex_m.instruction_counter()
     if counter.plugin is None:
         raise TidepoolError(
@@ -145,4 +148,4 @@ def _run(firmware: cortex_m.Firmware, sample: Sequence[Array], folder: Path) -> 
             f"counting the layers of {firmware.model} on {firmware.board.name} failed: "
             f"{(result.stdout + result.stderr).decode(errors='replace')[-500:]}"
         )
-    return [int(line) for line in (folder / "counts.txt").read_text().split()]
+    return read_counts(folder / "counts.txt")

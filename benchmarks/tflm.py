@@ -40,6 +40,7 @@ _COLUMNS = (
     "model",
     "runtime",
     "instructions",
+    "estimated cycles",
     "until ready",
     "flash",
     "of it code",

@@ -119,8 +119,10 @@ def markdown(report: Report, checks: list[Check], error: TidepoolError | None) -
 
 
 def _figures(emulation: EmulationReport) -> list[str]:
+    cycles = emulation.estimated_cycles
     rows = (
         ("instructions per inference (not cycles)", f"{emulation.instructions_max:,}"),
+        *((("estimated cycles (Cortex-M4)", f"{cycles:,}"),) if cycles is not None else ()),
         ("arena", f"{emulation.arena_bytes:,} bytes"),
         ("stack", f"{emulation.stack_bytes:,} bytes"),
         ("code", f"{emulation.text_bytes:,} bytes"),

@@ -244,6 +244,13 @@ def _add_emulation(table: Table, emulation: EmulationReport) -> None:
         "instructions per inference",
         f"{emulation.instructions:,} (not cycles; by {emulation.instruction_count_method})",
     )
+    if emulation.estimated_cycles is not None:
+        cycles = emulation.estimated_cycles
+        table.add_row(
+            "estimated cycles",
+            f"{cycles:,} by the Cortex-M4's published timing, "
+            f"{cycles / emulation.instructions:.2f} an instruction",
+        )
     table.add_row(
         "RAM of the model",
         f"{emulation.arena_bytes:,} bytes arena, {emulation.stack_bytes:,} bytes stack",

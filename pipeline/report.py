@@ -167,6 +167,8 @@ class EmulationReport(_Part):
     Attributes:
         instructions: Executed instructions of one inference (of sample 0).
         instructions_max: The largest count over all samples.
+        estimated_cycles: What these instructions would take on a Cortex-M4 by its published
+            timing, whatever the core is (of sample 0); None unless the plugin counted.
         instruction_count_method: ``plugin`` (exact) or ``icount`` (its resolution is stated in
             ``docs/emulation.md``).
         text_bytes: Code of the model, its kernels and glue, without start-up and harness.
@@ -189,6 +191,7 @@ class EmulationReport(_Part):
     mismatch: MismatchReport | None
     instructions: int
     instructions_max: int
+    estimated_cycles: int | None = None
     instruction_count_method: str
     text_bytes: int
     rodata_bytes: int

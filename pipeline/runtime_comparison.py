@@ -36,6 +36,7 @@ class RuntimeFigures:
         arena_source: Where the arena's size comes from.
         stack_bytes: The deepest stack of setup and inference.
         library: ``libtensorflow-microlite.a``'s folder under ``gen``; empty without one.
+        estimated_cycles: What ``instructions`` would take on a Cortex-M4; None if only counted.
     """
 
     runtime: Runtime
@@ -51,6 +52,7 @@ class RuntimeFigures:
     arena_source: str
     stack_bytes: int
     library: str
+    estimated_cycles: int | None = None
 
     @property
     def flash_bytes(self) -> int:
@@ -86,6 +88,7 @@ class RuntimeComparison:
     HEADINGS = (
         "runtime",
         "instructions",
+        "estimated cycles",
         "until ready",
         "flash",
         "of it code",
@@ -107,6 +110,7 @@ class RuntimeComparison:
             (
                 figures.runtime,
                 f"{figures.instructions:,}",
+                "" if figures.estimated_cycles is None else f"{figures.estimated_cycles:,}",
                 f"{figures.setup_instructions:,}",
                 f"{figures.flash_bytes:,}",
                 f"{figures.text_bytes:,}",

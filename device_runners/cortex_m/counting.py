@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,14 +15,14 @@ from pathlib import Path
 
 from device_runners.cortex_m.tools import QEMU, tool_status
 
-PLUGIN_SOURCE = Path(__file__).parent / "plugin" / "count.c"
+PLUGIN_SOURCES = tuple(sorted((Path(__file__).parent / "plugin").glob("*.[ch]")))
 
 TICKS_WRAPPED = 0xFFFFFFFF
 """In ``ticks.bin``: SysTick's 24 bits weren't enough for the inference."""
 
 _SECONDS = 60
-# QEMU 9 replaced inline operations on a plain counter by ones on a scoreboard.
-_FIRST_QEMU_WITH_SCOREBOARDS = 9
+_API_OF_QEMU = (((9, 1), 3), ((9, 0), 2), ((0, 0), 1))
+"""Versions of the plugins' interface, each with the first QEMU that has it."""
 
 
 class CountMethod(StrEnum):
@@ -56,10 +57,9 @@ def instruction_counter() -> Counter:
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         return _fallback("no C compiler for this machine (cc, gcc, clang) is installed")
-    source = PLUGIN_SOURCE.read_bytes()
+    source = b"".join(path.read_bytes() for path in PLUGIN_SOURCES)
     version = tool_status(QEMU).version
-    major = int(version.split(".")[0]) if version[:1].isdigit() else 0
-    api = 2 if major >= _FIRST_QEMU_WITH_SCOREBOARDS else 1
+    api = _api_of(version)
     key = hashlib.sha256(source + f"{compiler} {version} {api}".encode()).hexdigest()[:16]
     library = cache_directory() / f"count-{key}.so"
     if not library.exists():
@@ -83,19 +83,32 @@ def instructions_of_ticks(ticks: int, clock_hz: int) -> int:
     return round(ticks * 1e9 / clock_hz)
 
 
+def read_counts(path: Path) -> tuple[tuple[int, int], ...]:
+    """The plugin's output: instructions and estimated cycles between each pair of markers."""
+    pairs = (line.split() for line in path.read_text().splitlines())
+    return tuple((int(instructions), int(cycles)) for instructions, cycles in pairs)
+
+
+def _api_of(version: str) -> int:
+    """The version of the plugins' interface for a QEMU, ``7.2.22`` or so; 1 if that's unknown."""
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    return next(api for first, api in _API_OF_QEMU if (numbers or (0, 0)) >= first)
+
+
 def _fallback(reason: str) -> Counter:
     return Counter(CountMethod.ICOUNT, None, reason)
 
 
 def _build_plugin(compiler: str, api: int, library: Path) -> str:
     """Compiles the plugin; returns why it didn't work, or nothing."""
+    sources = [str(path) for path in PLUGIN_SOURCES if path.suffix == ".c"]
     flags = ["-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", f"-DPLUGIN_API={api}"]
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as directory:
             built = Path(directory) / library.name
             result = subprocess.run(
-                [compiler, *flags, str(PLUGIN_SOURCE), "-o", str(built)],
+                [compiler, *flags, *sources, "-o", str(built)],
                 capture_output=True,
                 text=True,
                 errors="replace",

@@ -34,11 +34,19 @@ _TRACE_HEADER = struct.Struct("<III")
 
 @dataclass(frozen=True)
 class Counts:
-    """Instructions of the samples, and how they were counted; None of a tracing firmware."""
+    """What the samples took, and how it was counted.
+
+    Attributes:
+        instructions: Executed instructions of each sample; None of a tracing firmware.
+        method: How they were counted.
+        note: Why it wasn't the plugin; empty when it was.
+        cycles: The estimate for a Cortex-M4; None where only instructions are counted.
+    """
 
     instructions: tuple[int, ...] | None
     method: CountMethod
     note: str
+    cycles: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +165,7 @@ class Run:
             machine=machine,
             outputs=outputs,
             instructions=counts.instructions,
+            estimated_cycles=counts.cycles,
             count_method=counts.method,
             count_note=counts.note,
             stack_bytes=summary["stack_bytes"],

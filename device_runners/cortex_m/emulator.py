@@ -60,6 +60,9 @@ class EmulationResult:
             one after the call of ``tidepool_count_begin`` up to and with the ``bl`` that calls
             ``tidepool_count_end``. Instructions are not cycles. None when the firmware traces,
             since a trace executes instructions of its own.
+        estimated_cycles: For each sample what these would take on a Cortex-M4 by its published
+            timing, whatever core was emulated (``docs/emulation.md``). None unless the plugin
+            counted.
         count_method: How they were counted: ``plugin`` is exact, ``icount`` is not.
         count_note: Why it wasn't the plugin; empty when it was.
         stack_bytes: The deepest that the inference's stack grew over all samples.
@@ -73,6 +76,7 @@ class EmulationResult:
     machine: str
     outputs: list[list[Array]]
     instructions: tuple[int, ...] | None
+    estimated_cycles: tuple[int, ...] | None
     count_method: CountMethod
     count_note: str
     stack_bytes: int

@@ -18,6 +18,7 @@ from device_runners.cortex_m.counting import (
     CountMethod,
     instruction_counter,
     instructions_of_ticks,
+    read_counts,
 )
 from device_runners.cortex_m.emulation_run import Counts, Run, run_in_folder
 from device_runners.cortex_m.emulator import (
@@ -119,15 +120,16 @@ def _counts(run: Run, machine: QemuMachine, counter: Counter) -> Counts:
     if run.firmware.trace:
         return Counts(None, counter.method, counter.reason)
     if counter.method is CountMethod.PLUGIN:
-        counts = [int(line) for line in (run.directory / "counts.txt").read_text().split()]
-    else:
-        ticks = np.fromfile(run.directory / "ticks.bin", dtype="<u4").tolist()
-        if TICKS_WRAPPED in ticks:
-            limit = instructions_of_ticks(2**24, machine.clock_hz)
-            raise TidepoolError(
-                f"an inference of {run.firmware.model} takes more than the {limit} instructions "
-                f"that SysTick can count on {run.firmware.board.name}",
-                hint=f"Make the plugin work, which has no such limit: {counter.reason}.",
-            )
-        counts = [instructions_of_ticks(each, machine.clock_hz) for each in ticks]
-    return Counts(tuple(counts), counter.method, counter.reason)
+        pairs = read_counts(run.directory / "counts.txt")
+        instructions, cycles = (tuple(pair[k] for pair in pairs) for k in (0, 1))
+        return Counts(instructions, counter.method, counter.reason, cycles)
+    ticks = np.fromfile(run.directory / "ticks.bin", dtype="<u4").tolist()
+    if TICKS_WRAPPED in ticks:
+        limit = instructions_of_ticks(2**24, machine.clock_hz)
+        raise TidepoolError(
+            f"an inference of {run.firmware.model} takes more than the {limit} instructions "
+            f"that SysTick can count on {run.firmware.board.name}",
+            hint=f"Make the plugin work, which has no such limit: {counter.reason}.",
+        )
+    counts = tuple(instructions_of_ticks(each, machine.clock_hz) for each in ticks)
+    return Counts(counts, counter.method, counter.reason)

@@ -164,6 +164,7 @@ def emulate(
         mismatch=mismatch,
         instructions=instructions[0],
         instructions_max=max(instructions),
+        estimated_cycles=result.estimated_cycles[0] if result.estimated_cycles else None,
         instruction_count_method=result.count_method,
         text_bytes=sizes.text_bytes,
         rodata_bytes=sizes.rodata_bytes,

@@ -218,6 +218,7 @@ def _figures(
         arena_source=arena_source,
         stack_bytes=max(report.stack_bytes, setup.stack_bytes),
         library=library,
+        estimated_cycles=report.estimated_cycles,
     )
 
 

@@ -1,16 +1,22 @@
 /*
- * A QEMU plugin that counts the instructions executed between two markers.
+ * A QEMU plugin that counts the instructions executed between two markers, and what they would take
+ * on a Cortex-M4 (m4_timing.h).
  *
  *   -plugin libcount.so,begin=<address>,end=<address>,out=<file>
  *
- * Whenever the core executes the instruction at `begin` the counter's value is noted; when it
- * executes the one at `end`, the difference is written to `out` as a decimal number on a line of
- * its own. The two marker instructions themselves never count. Each other instruction adds one
- * before it executes: also one that an IT block or MVE predication turns into a no-operation.
+ * Whenever the core executes the instruction at `begin` both counters start from zero; when it
+ * executes the one at `end`, they are written to `out` as two decimal numbers on a line: the
+ * instructions, the cycles. The two marker instructions themselves never count. Each other
+ * instruction adds one before it executes: also one that an IT block or MVE predication turns into a
+ * no-operation, which counts its full cycles, too.
+ *
+ * Instructions are translated, and executed, by blocks. Each block is summed up once, when it is
+ * translated; executing it adds the sums. A branch is taken where the next block isn't the one that
+ * lies behind in memory.
  *
  * Debian ships QEMU without qemu-plugin.h, so that the few prototypes needed are declared here.
- * PLUGIN_API is the version of the interface to build for: 1 up to QEMU 8, 2 from QEMU 9 on,
- * where counters belong to a scoreboard with one slot per virtual CPU.
+ * PLUGIN_API is the version of the interface to build for: 1 up to QEMU 8, 2 for QEMU 9.0, 3 from
+ * QEMU 9.1 on, where an instruction's bytes are copied out.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -20,8 +26,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "m4_timing.h"
+
 #ifndef PLUGIN_API
-#error "build with -DPLUGIN_API=1 (QEMU 4.2 to 8) or -DPLUGIN_API=2 (QEMU 9 and later)"
+#error "build with -DPLUGIN_API=1 (QEMU 4.2 to 8), 2 (QEMU 9.0) or 3 (QEMU 9.1 and later)"
 #endif
 
 #define EXPORT __attribute__((visibility("default")))
@@ -31,7 +39,6 @@ struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 struct qemu_info;
 enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
-enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
 typedef void (*tb_trans_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
 typedef void (*vcpu_udata_cb)(unsigned int vcpu_index, void *userdata);
 
@@ -46,89 +53,152 @@ EXPORT int qemu_plugin_version = PLUGIN_API;
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info, int argc,
                                char **argv);
 
-#if PLUGIN_API == 1
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn,
-                                                enum qemu_plugin_op op, void *pointer,
-                                                uint64_t immediate);
+#if PLUGIN_API <= 2
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 
-static uint64_t counter;
-
-static void count_instruction(struct qemu_plugin_insn *insn)
+static size_t copy_instruction(const struct qemu_plugin_insn *insn, uint8_t bytes[4])
 {
-    qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &counter, 1);
-}
-
-static uint64_t executed(unsigned int vcpu_index)
-{
-    (void)vcpu_index;
-    return counter;
+    const size_t size = qemu_plugin_insn_size(insn);
+    memcpy(bytes, qemu_plugin_insn_data(insn), size < 4u ? size : 4u);
+    return size;
 }
 #else
-struct qemu_plugin_scoreboard;
-typedef struct {
-    struct qemu_plugin_scoreboard *score;
-    size_t offset;
-} qemu_plugin_u64;
+size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *bytes, size_t size);
 
-struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t element_size);
-uint64_t qemu_plugin_u64_get(qemu_plugin_u64 entry, unsigned int vcpu_index);
-void qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(struct qemu_plugin_insn *insn,
-                                                         enum qemu_plugin_op op,
-                                                         qemu_plugin_u64 entry,
-                                                         uint64_t immediate);
-
-static qemu_plugin_u64 counter;
-
-static void count_instruction(struct qemu_plugin_insn *insn)
+static size_t copy_instruction(const struct qemu_plugin_insn *insn, uint8_t bytes[4])
 {
-    qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, QEMU_PLUGIN_INLINE_ADD_U64, counter,
-                                                        1);
-}
-
-static uint64_t executed(unsigned int vcpu_index)
-{
-    return qemu_plugin_u64_get(counter, vcpu_index);
+    return qemu_plugin_insn_data(insn, bytes, 4);
 }
 #endif
 
+/*
+ * Instructions that are always executed together.
+ *
+ * address       of the first
+ * behind        address of what lies behind the last
+ * instructions  how many
+ * cycles        of them all, behind an unrelated instruction
+ * first, last   their timing
+ */
+struct block {
+    uint64_t address;
+    uint64_t behind;
+    uint64_t instructions;
+    uint64_t cycles;
+    struct timing first;
+    struct timing last;
+};
+
 static uint64_t begin_address;
 static uint64_t end_address;
-static uint64_t begin_count;
-static bool counting;
 static FILE *out;
+
+/* One core executes: its counters, and the block before. NULL before the first. */
+static bool counting;
+static uint64_t instructions;
+static uint64_t cycles;
+static const struct block *before;
+
+/* Returns whether execution came to an address from the block that lies before it in memory. */
+static bool came_straight_to(uint64_t address)
+{
+    if (before == NULL || before->behind == address) {
+        return before != NULL;
+    }
+    cycles += before->last.refill;
+    return false;
+}
+
+static void at_block(unsigned int vcpu_index, void *userdata)
+{
+    const struct block *block = userdata;
+    (void)vcpu_index;
+    if (!counting) {
+        return;
+    }
+    if (came_straight_to(block->address)) {
+        cycles += (uint64_t)(int64_t)timing_between(&before->last, &block->first);
+    }
+    instructions += block->instructions;
+    cycles += block->cycles;
+    before = block;
+}
 
 static void at_begin(unsigned int vcpu_index, void *userdata)
 {
+    (void)vcpu_index;
     (void)userdata;
-    begin_count = executed(vcpu_index);
     counting = true;
+    instructions = 0;
+    cycles = 0;
+    before = NULL;
 }
 
 static void at_end(unsigned int vcpu_index, void *userdata)
 {
+    (void)vcpu_index;
     (void)userdata;
     if (counting) {
-        fprintf(out, "%" PRIu64 "\n", executed(vcpu_index) - begin_count);
+        (void)came_straight_to(end_address);
+        fprintf(out, "%" PRIu64 " %" PRIu64 "\n", instructions, cycles);
         fflush(out);
         counting = false;
     }
 }
 
+static struct timing read_timing(const struct qemu_plugin_insn *insn)
+{
+    uint8_t bytes[4] = {0};
+    (void)copy_instruction(insn, bytes);
+    return timing_of((uint16_t)(bytes[0] | bytes[1] << 8), (uint16_t)(bytes[2] | bytes[3] << 8));
+}
+
+static void append(struct block *block, const struct qemu_plugin_insn *insn)
+{
+    const struct timing timing = read_timing(insn);
+    if (block->instructions == 0u) {
+        block->first = timing;
+    } else {
+        block->cycles += (uint64_t)(int64_t)timing_between(&block->last, &timing);
+    }
+    block->last = timing;
+    block->instructions++;
+    block->cycles += timing.cycles;
+    block->behind = qemu_plugin_insn_vaddr(insn) + timing.bytes;
+}
+
+/* A new block that starts at an instruction. It is never freed: translated code may return to it. */
+static struct block *start_block(struct qemu_plugin_insn *insn)
+{
+    struct block *block = calloc(1, sizeof *block);
+    if (block == NULL) {
+        fprintf(stderr, "count: out of memory\n");
+        exit(1);
+    }
+    block->address = qemu_plugin_insn_vaddr(insn);
+    qemu_plugin_register_vcpu_insn_exec_cb(insn, at_block, QEMU_PLUGIN_CB_NO_REGS, block);
+    return block;
+}
+
+/* The markers are in no block: what counts starts behind the one and ends before the other. */
 static void at_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
-    const size_t instructions = qemu_plugin_tb_n_insns(tb);
+    const size_t count = qemu_plugin_tb_n_insns(tb);
+    struct block *block = NULL;
     (void)id;
-    for (size_t i = 0; i < instructions; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         const uint64_t address = qemu_plugin_insn_vaddr(insn);
-        /* The markers don't count: their callback and an inline add would run in an order that
-           differs between QEMU's versions. */
         if (address == begin_address) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, at_begin, QEMU_PLUGIN_CB_NO_REGS, NULL);
+            block = NULL;
         } else if (address == end_address) {
             qemu_plugin_register_vcpu_insn_exec_cb(insn, at_end, QEMU_PLUGIN_CB_NO_REGS, NULL);
+            block = NULL;
         } else {
-            count_instruction(insn);
+            block = block == NULL ? start_block(insn) : block;
+            append(block, insn);
         }
     }
 }
@@ -155,9 +225,6 @@ int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info, int a
         fprintf(stderr, "count: can't write %s\n", path);
         return 1;
     }
-#if PLUGIN_API != 1
-    counter.score = qemu_plugin_scoreboard_new(sizeof(uint64_t));
-#endif
     qemu_plugin_register_vcpu_tb_trans_cb(id, at_translation);
     return 0;
 }
