@@ -121,7 +121,9 @@ def count_layers(
     ]
 
 
-def _run(firmware: cortex_m.Firmware, sample: Sequence[Array], folder: Path) -> tuple[tuple[int, int], ...]:
+def _run(
+    firmware: cortex_m.Firmware, sample: Sequence[Array], folder: Path
+) -> tuple[tuple[int, int], ...]:
     counter = cortex_m.instruction_counter()
     if counter.plugin is None:
         raise TidepoolError(

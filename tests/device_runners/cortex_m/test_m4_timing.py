@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.aot_folder import int8_layout, random_samples, write_aot_folder
 
-from device_runners.cortex_m import CountMethod, Qemu, build_firmware, find_board, run_firmware
+from device_runners.cortex_m import CountMethod, Qemu, build_firmware, find_board
 from device_runners.cortex_m.counting import Counter
 from device_runners.cortex_m.tools import ARM_GCC
 
@@ -114,7 +114,7 @@ BRANCHES = {
     "bl .": (1, 2),
     "bx lr": (1, 2),
     "blx r3": (1, 2),
-    "cbz r0, 1f; 1:": (1, 2),
+    "cbz r0, .+8": (1, 2),
     "mov pc, r0": (1, 2),
     "pop {r4-r7, pc}": (6, 3),
     "ldmia.w sp!, {r4-r11, pc}": (10, 3),
@@ -151,11 +151,14 @@ def estimate(harness: Path, code: str, core: str = "cortex-m4") -> tuple[int, in
     """Cycles of straight code, and the refill behind its last instruction."""
     fpu = ["-mfpu=fpv4-sp-d16"] if core == "cortex-m4" else []
     folder = harness.parent
-    source, image = folder / "code.s", folder / "code.bin"
+    source, linked, image = (folder / f"code.{end}" for end in ("s", "elf", "bin"))
     source.write_text(f".syntax unified\n.thumb\n{code}\n".replace(";", "\n"))
-    flags = [f"-mcpu={core}", "-mfloat-abi=hard", *fpu, "-nostdlib", "-Wl,--oformat=binary"]
+    flags = [f"-mcpu={core}", "-mfloat-abi=hard", *fpu, "-nostdlib"]
     flags += ["-Wl,-e0", "-Wl,-Ttext=0"]
-    subprocess.run([ARM_GCC, *flags, source, "-o", image], check=True)
+    subprocess.run([ARM_GCC, *flags, source, "-o", linked], check=True)
+    objcopy = ARM_GCC.replace("gcc", "objcopy")
+    command = [objcopy, "-O", "binary", "--only-section=.text", linked, image]
+    subprocess.run(command, check=True)
     result = subprocess.run([harness], input=image.read_bytes(), capture_output=True, check=True)
     cycles, refill = map(int, result.stdout.split())
     return cycles, refill
