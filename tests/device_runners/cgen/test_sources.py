@@ -23,6 +23,7 @@ from device_runners.cgen.kernels_version import kernel_files
 from device_runners.runner import Artifacts
 
 _CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
+_CORTEX_M55 = ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard")
 
 
 def graph_with_every_op() -> Graph:
@@ -45,7 +46,13 @@ def _all_kernels(folder: Path) -> list[str]:
     return [str(folder / file) for file in files if file.endswith(".c")]
 
 
-_TARGETS = [("gcc", ()), ("clang", ()), ("arm-none-eabi-gcc", _CORTEX_M4)]
+_TARGETS = [
+    ("gcc", ()),
+    ("clang", ()),
+    ("arm-none-eabi-gcc", _CORTEX_M4),
+    ("arm-none-eabi-gcc", _CORTEX_M55),
+]
+_TARGET_NAMES = ["gcc", "clang", "m4", "m55"]
 
 
 def _assert_no_warnings(
@@ -63,13 +70,13 @@ def _assert_no_warnings(
         subprocess.run([*command, *tested, model], check=True, cwd=folder)
 
 
-@pytest.mark.parametrize(("compiler", "target"), _TARGETS, ids=["gcc", "clang", "arm"])
+@pytest.mark.parametrize(("compiler", "target"), _TARGETS, ids=_TARGET_NAMES)
 def test_no_warnings(tmp_path: Path, compiler: str, target: tuple[str, ...]) -> None:
     _assert_no_warnings(tmp_path, compiler, target, ("-O2",))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("compiler", "target"), _TARGETS, ids=["gcc", "clang", "arm"])
+@pytest.mark.parametrize(("compiler", "target"), _TARGETS, ids=_TARGET_NAMES)
 def test_no_warnings_at_any_optimization_level(
     tmp_path: Path, compiler: str, target: tuple[str, ...]
 ) -> None:
