@@ -69,7 +69,7 @@ def dense_mve(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed |
     if rows > 1:
         window = rows_as_window(rows, taps, count)
         return _pairs_of_pixels(context, window, weights, multipliers)
-    if not _fits(weights, multipliers):
+    if not _fits(weights, multipliers, _ROW_CHANNELS):
         return None
     groups = [slice(c, c + _ROW_CHANNELS) for c in range(0, count, _ROW_CHANNELS)]
     vectors, bias = _vectors(weights), _folded_bias(context, weights)
@@ -126,12 +126,19 @@ def _pairs_of_pixels(
     return Packed(call, (array,), _scratch_bytes(window, depth, pixels))
 
 
-def _fits(weights: Array, multipliers: Sequence[Multiplier]) -> bool:
+def _fits(weights: Array, multipliers: Sequence[Multiplier], multiple: int = 1) -> bool:
+    """Whether the kernel is exact, and its weights are not much larger than the model's.
+
+    Args:
+        weights: (channels, taps) int8.
+        multipliers: One a channel.
+        multiple: Channels are filled up to a multiple of it.
+    """
     if not all(-_LARGEST_SHIFT <= multiplier.shift <= 0 for multiplier in multipliers):
         return False
-    count, taps = weights.shape
-    packed = int(count) * -(-int(taps) // _VECTOR) * _VECTOR
-    return packed <= max(2 * int(weights.size), _SMALL_BYTES)
+    count, taps = (int(n) for n in weights.shape)
+    packed = -(-count // multiple) * multiple * -(-taps // _VECTOR) * _VECTOR
+    return packed <= max(2 * count * taps, _SMALL_BYTES)
 
 
 def _vectors(weights: Array) -> Array:

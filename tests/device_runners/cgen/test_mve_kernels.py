@@ -12,6 +12,9 @@ from support.host_equality import SANITIZED, assert_every_tensor_equals_referenc
 from support.models import int8_model
 
 from converters.tflite import read_graph
+from converters.tflite.builder import GraphBuilder
+from converters.tflite.graph import Activation
+from converters.tflite.options import FullyConnectedOptions
 from device_runners.cgen import Isa, build
 
 MODELS = Path(__file__).resolve().parents[4] / "shared" / "mlperf_tiny"
@@ -30,15 +33,44 @@ def assert_exact(seed: int, folder: Path, compiler: str = "cc") -> set[str]:
     return set(artifacts.figures["kernels"])
 
 
-@pytest.mark.parametrize("seed", range(200, 203))
+@pytest.mark.parametrize("seed", [200, 201])  # with dense layers of every kind
 def test_random_layers_are_exact_on_the_host(seed: int, tmp_path: Path) -> None:
     assert {"conv_2d_mve", "fully_connected_mve"} <= assert_exact(seed, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(203, 233))
+@pytest.mark.parametrize("seed", range(202, 232))
 def test_many_random_layers_are_exact_on_the_host(seed: int, tmp_path: Path) -> None:
     assert_exact(seed, tmp_path, compiler=("gcc", "clang")[seed % 2])
+
+
+@pytest.mark.parametrize(
+    ("depth", "outputs", "kernel"),
+    [
+        (1024, 2, "fully_connected_dsp"),  # eight channels would be four times the weights
+        (1024, 8, "fully_connected_mve"),
+        (64, 2, "fully_connected_mve"),  # small all the same
+    ],
+)
+def test_dense_layers_are_not_filled_up_with_many_zeros(
+    depth: int, outputs: int, kernel: str, tmp_path: Path
+) -> None:
+    b = GraphBuilder("dense")
+    x = b.input((1, depth), 0.05, 3)
+    taps = np.random.default_rng(0).integers(-127, 128, (outputs, depth)).astype(np.int8)
+    options = FullyConnectedOptions(Activation.NONE)
+    y = b.op(
+        "FULLY_CONNECTED",
+        [x, b.constant(taps, scales=[0.01])],
+        options,
+        shape=(1, outputs),
+        scale=1.0,
+        zero_point=0,
+        version=5,
+    )
+    b.output(y)
+    artifacts = build(int8_model(b.graph(), "dense"), tmp_path / "aot", Isa.MVE)
+    assert artifacts.figures["kernels"] == [kernel]
 
 
 @pytest.mark.parametrize("name", ["ad01", "ic_resnet8", "kws_dscnn", "vww_mobilenet"])
