@@ -27,8 +27,8 @@ class Isa(StrEnum):
 
 
 CORES_OF = {
-    Isa.SCALAR: "any core",
-    Isa.DSP: "cores with the DSP extension (Cortex-M4, M7, M33, M55, M85)",
+    Isa.SCALAR: "cores without the DSP extension (Cortex-M0+, M3)",
+    Isa.DSP: "cores with the DSP extension (Cortex-M4, M7, M33)",
     Isa.MVE: "cores with the vector extension (Cortex-M55, M85)",
 }
-"""The cores that each level is written for, in words. On others its code is right, but slow."""
+"""The cores that each level is best for, in words. On others its code is right, but slower."""

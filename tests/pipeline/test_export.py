@@ -146,7 +146,7 @@ def test_without_a_compiler_the_readme_claims_no_trial(tmp_path, source, monkeyp
 @pytest.mark.parametrize(
     ("core", "kernel", "words"),
     [
-        ("cortex-m3", "tidepool_conv_2d.c", "any core"),
+        ("cortex-m3", "tidepool_conv_2d.c", "cores without the DSP extension"),
         ("cortex-m4", "tidepool_conv_2d_dsp.c", "cores with the DSP extension"),
         ("nrf52840dk", "tidepool_conv_2d_dsp.c", "cores with the DSP extension"),
     ],

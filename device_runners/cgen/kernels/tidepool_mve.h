@@ -13,8 +13,8 @@ extern "C" {
  * vector; taps that are missing in the last vector have the weight 0, so that it does not matter
  * what is read for them. The bias has the input's zero point folded in. Sums are modulo 2^32.
  *
- * Requantization is that of the reference, with shifts of 0 or less (to the right). `ties` says whether
- * results below the zero point occur: only for those halves are rounded away from zero. */
+ * Requantization is that of the reference, with shifts of 0 or less (to the right). `ties` says
+ * whether results below the zero point occur: only for those halves are rounded away from zero. */
 
 /* CONV_2D and FULLY_CONNECTED of several rows, one group.
  *   depth        filter_height * filter_width * input_channels, up to the next multiple of 16

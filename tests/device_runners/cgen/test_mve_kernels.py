@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.dsp_layers import dsp_graph
-from support.graphs import random_inputs
-from support.host_equality import SANITIZED, assert_every_tensor_equals_reference
+from support.host_layers import assert_exact
 from support.models import int8_model
 
 from converters.tflite import read_graph
@@ -20,28 +18,15 @@ from device_runners.cgen import Isa, build
 MODELS = Path(__file__).resolve().parents[4] / "shared" / "mlperf_tiny"
 
 
-def assert_exact(seed: int, folder: Path, compiler: str = "cc") -> set[str]:
-    """Runs a graph of random layers; returns the kernels it took."""
-    rng = np.random.default_rng(seed)
-    graph = dsp_graph(rng, 24)
-    samples = [random_inputs(rng, graph) for _ in range(3)]
-    samples.append([np.full(t.shape, 127, np.int8) for t in graph.input_tensors])
-    samples.append([np.full(t.shape, -128, np.int8) for t in graph.input_tensors])
-    artifacts = assert_every_tensor_equals_reference(
-        graph, samples, folder, flags=SANITIZED, isa=Isa.MVE, compiler=compiler
-    )
-    return set(artifacts.figures["kernels"])
-
-
 @pytest.mark.parametrize("seed", [200, 201])  # with dense layers of every kind
 def test_random_layers_are_exact_on_the_host(seed: int, tmp_path: Path) -> None:
-    assert {"conv_2d_mve", "fully_connected_mve"} <= assert_exact(seed, tmp_path)
+    assert {"conv_2d_mve", "fully_connected_mve"} <= assert_exact(seed, Isa.MVE, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(202, 232))
 def test_many_random_layers_are_exact_on_the_host(seed: int, tmp_path: Path) -> None:
-    assert_exact(seed, tmp_path, compiler=("gcc", "clang")[seed % 2])
+    assert_exact(seed, Isa.MVE, tmp_path, compiler=("gcc", "clang")[seed % 2])
 
 
 @pytest.mark.parametrize(
