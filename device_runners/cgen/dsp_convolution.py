@@ -81,7 +81,9 @@ def three_pixels(
     found = channels(weights, bias_values(context), multipliers, zero_points, clamp, depth)
     if found is None:
         return None
-    stream = np.concatenate([pair.words for pair in pairs(found)])
+    # Those of the fixed form first: the kernel has a loop of its own for them.
+    packed = sorted(pairs(found), key=lambda pair: not pair.fixed)
+    stream = np.concatenate([pair.words for pair in packed])
     array = ConstantArray(
         context.name("stream"), "int32_t", stream, f"{context.input(1).name}, packed"
     )
@@ -91,6 +93,7 @@ def three_pixels(
         "output_min": clamp[0],
         "output_max": clamp[1],
         "depth": depth,
+        "fixed_words": sum(pair.words.size for pair in packed if pair.fixed),
         "stream_words": stream.size,
         "stream": Symbol(array.name),
     }

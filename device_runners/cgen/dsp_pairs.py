@@ -71,7 +71,12 @@ class Pair:
     @property
     def words(self) -> Array:
         """Everything in the order of a kernel that works pair by pair."""
-        return np.concatenate([self.start, self.weights, self.record])
+        return np.concatenate([self.weights[:2], self.start, self.weights[2:], self.record])
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it takes the fixed form, if the kernel has that."""
+        return bool(self.record[2] >= 0)
 
 
 def channels(

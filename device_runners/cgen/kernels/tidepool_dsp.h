@@ -33,9 +33,10 @@ extern "C" {
 
 /* CONV_2D and FULLY_CONNECTED of several rows, one group.
  *   depth        filter_height * filter_width * input_channels, up to the next multiple of 4
- *   stream       for each pair: start of R and of B, depth / 2 words of weights, the record. Taps
- *                are in the order of the filter's rows, of which each is cut down to a multiple of
- *                4; the rest of all rows comes behind them.
+ *   stream       for each pair: two words of weights, start of R and of B, the other depth / 2 - 2
+ *                words of weights, the record. Taps are in the order of the filter's rows, of which
+ *                each is cut down to a multiple of 4; the rest of all rows comes behind them.
+ *   fixed_words  of the stream: the pairs of the fixed form, which come first
  *   output_min, output_max  applied behind the records' own clamp to int8
  * Scratch: 6 * depth bytes, and 3 * depth more unless every window lies in the image, without a
  * horizontal dilation. Reads three pixels' windows, then writes the three. */
@@ -45,6 +46,7 @@ typedef struct {
     int32_t output_min;
     int32_t output_max;
     int32_t depth;
+    int32_t fixed_words;
     int32_t stream_words;
     const int32_t *stream;
 } tidepool_conv_2d_dsp_params;
