@@ -73,7 +73,7 @@ def depthwise_dsp(context: OpContext) -> Packed | None:
 def _columns(window: dict[str, int]) -> int:
     """Of the planes of depthwise_3x3_dsp.c."""
     width = window["output_width"]
-    return max(width + 2, 4) if window["stride_width"] == 1 else (width + 1) // 2 * 4 + 2
+    return max(width + 2, 4) if window["stride_width"] == 1 else max(2 * width + 1, 9)
 
 
 def _four(of: list[Channel]) -> Array:

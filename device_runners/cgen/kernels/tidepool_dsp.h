@@ -94,9 +94,8 @@ void tidepool_depthwise_conv_2d_dsp(const tidepool_depthwise_conv_2d_dsp_params 
                                     const int8_t *input, int8_t *output, uint8_t *scratch);
 
 /* The same for a filter of 3x3 with strides of 1 or 2 and dilations of 1. Scratch: 208 + 32 * columns
- * bytes, with columns = max(output_width + 2, 4) for strides of 1 and
- * (output_width + 1) / 2 * 4 + 2 for strides of 2. With a stride of 1 in place, for SAME padding and a multiple of four
- * channels. */
+ * bytes, with columns = max(output_width + 2, 4) for strides of 1 and max(2 * output_width + 1, 9) for
+ * strides of 2. With a stride of 1 in place, for SAME padding and a multiple of four channels. */
 void tidepool_depthwise_3x3_dsp(const tidepool_depthwise_conv_2d_dsp_params *params,
                                 const int8_t *input, int8_t *output, uint8_t *scratch);
 
