@@ -143,7 +143,11 @@ def _whole_words(params: Params) -> bool:
     return bool(params["window"]["input_channels"] % 4 == 0)
 
 
-IN_PLACE: Mapping[str, Callable[[Params], bool]] = {"tidepool_depthwise_3x3_dsp": _whole_words}
+IN_PLACE: Mapping[str, Callable[[Params], bool]] = {
+    "tidepool_depthwise_3x3_dsp": _whole_words,
+    # Eight channels at a time, all rows, none twice; rows are read before results take their place.
+    "tidepool_depthwise_3x3_mve": lambda _: True,
+}
 """Functions whose output may lie exactly where the input begins, but not elsewhere in it."""
 
 

@@ -72,7 +72,7 @@ def dense_mve(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed |
     if not _fits(weights, multipliers, _ROW_CHANNELS):
         return None
     groups = [slice(c, c + _ROW_CHANNELS) for c in range(0, count, _ROW_CHANNELS)]
-    vectors, bias = _vectors(weights), _folded_bias(context, weights)
+    vectors, bias = _vectors(weights), folded_bias(context, weights)
     stream = [_sums(bias[group], vectors[group], _ROW_CHANNELS) for group in groups]
     same = len(set(multipliers)) == 1
     records = [
@@ -86,7 +86,7 @@ def dense_mve(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed |
     params = {
         "input_depth": taps,
         "output_depth": count,
-        **_output_params(context),
+        **output_params(context),
         "record_words": 0 if same else records[0].size,
         "stream": Symbol(arrays[0].name),
         "records": Symbol(arrays[1].name),
@@ -115,7 +115,7 @@ def _pairs_of_pixels(
     params = {
         "window": window,
         "input_zero_point": context.input(0).zero_point,
-        **_output_params(context),
+        **output_params(context),
         "depth": depth,
         "pixels": pixels,
         "strip_bytes": _strip_bytes(window, pixels),
@@ -126,6 +126,11 @@ def _pairs_of_pixels(
     return Packed(call, (array,), _scratch_bytes(window, depth, pixels))
 
 
+def shifts_right(multipliers: Sequence[Multiplier]) -> bool:
+    """Whether requantization in vector instructions is exact."""
+    return all(-_LARGEST_SHIFT <= multiplier.shift <= 0 for multiplier in multipliers)
+
+
 def _fits(weights: Array, multipliers: Sequence[Multiplier], multiple: int = 1) -> bool:
     """Whether the kernel is exact, and its weights are not much larger than the model's.
 
@@ -134,7 +139,7 @@ def _fits(weights: Array, multipliers: Sequence[Multiplier], multiple: int = 1) 
         multipliers: One a channel.
         multiple: Channels are filled up to a multiple of it.
     """
-    if not all(-_LARGEST_SHIFT <= multiplier.shift <= 0 for multiplier in multipliers):
+    if not shifts_right(multipliers):
         return False
     count, taps = (int(n) for n in weights.shape)
     packed = -(-count // multiple) * multiple * -(-taps // _VECTOR) * _VECTOR
@@ -149,7 +154,7 @@ def _vectors(weights: Array) -> Array:
     return words
 
 
-def _folded_bias(context: OpContext, weights: Array) -> Array:
+def folded_bias(context: OpContext, weights: Array) -> Array:
     """(channels,) int32, modulo 2**32: the bias, the input's zero point folded in."""
     bias = bias_values(context)
     start = 0 if bias is None else bias.astype(np.int64)
@@ -197,7 +202,7 @@ def _conv_stream(
     whole = count // _CONV_CHANNELS * _CONV_CHANNELS
     groups = [slice(c, c + _CONV_CHANNELS) for c in range(0, whole, _CONV_CHANNELS)]
     groups += [slice(c, c + 1) for c in range(whole, count)]
-    bias = _folded_bias(context, weights)
+    bias = folded_bias(context, weights)
     parts = []
     for group in groups:
         size = len(bias[group])
@@ -212,7 +217,8 @@ def _stream_array(context: OpContext, stream: Array) -> ConstantArray:
     return ConstantArray(context.name("stream"), "int32_t", stream, f"{name}, packed")
 
 
-def _output_params(context: OpContext) -> dict[str, int]:
+def output_params(context: OpContext) -> dict[str, int]:
+    """The fields of a call that say how sums become results."""
     low, high = activation_range(context.output, activation_of(context))
     zero_point = context.output.zero_point
     return {

@@ -65,6 +65,30 @@ typedef struct {
 void tidepool_fully_connected_mve(const tidepool_fully_connected_mve_params *params,
                                   const int8_t *input, int8_t *output);
 
+/* DEPTHWISE_CONV_2D of 3x3 with depth multiplier 1, strides of 1 or 2, dilations of 1; with strides of 1
+ * the output has two columns at least.
+ *   band         planes of the input (two rows each) whose results are computed at a time: two rows
+ *                of the output for strides of 1, one for strides of 2
+ *   records      for each channel: bias, multiplier, shift, and a vector of weights, whose byte 2x +
+ *                y is that of row y in column x for rows 0 and 1, and byte 8 + 2x that of row 2
+ *   output_min, output_max  applied behind a clamp to int8
+ * Scratch: 16 * columns bytes for each of band + 1 planes, with columns = (width - 1) * stride + 4 of
+ * the output's width, of 2 at least for strides of 1 and 4 for strides of 2; and 8 bytes for each
+ * tile of a band, which is 2x2 results, or 4 of a row for strides of 2. May work in place. */
+typedef struct {
+    tidepool_window window;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t ties;
+    int32_t band;
+    const int32_t *records;
+} tidepool_depthwise_3x3_mve_params;
+
+void tidepool_depthwise_3x3_mve(const tidepool_depthwise_3x3_mve_params *params,
+                                const int8_t *input, int8_t *output, uint8_t *scratch);
+
 /* 1 where the kernels of level "mve" use the instructions; elsewhere they are portable C. */
 #if defined(__GNUC__) && defined(__thumb2__) && defined(__ARM_FEATURE_MVE)
 #define TIDEPOOL_HAS_MVE (__ARM_FEATURE_MVE & 1)

@@ -20,6 +20,7 @@ from device_runners.cgen.convolution import (
 from device_runners.cgen.dsp_depthwise import depthwise_dsp
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.isa import Isa
+from device_runners.cgen.mve_depthwise import depthwise_mve
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 
 
@@ -65,6 +66,12 @@ def _multiplier(context: OpContext) -> int:
 
 
 _CANDIDATES = (
+    Candidate(
+        Isa.MVE,
+        lambda context: depthwise_mve(context) if _multiplier(context) == 1 else None,
+        reason="vector extension: windows of 4x4 by gathering loads, four results each",
+        refusal="depth multiplier, not 3x3 with strides of 1 or 2, or a shift to the left",
+    ),
     Candidate(
         Isa.DSP,
         lambda context: depthwise_dsp(context) if _multiplier(context) == 1 else None,
