@@ -61,7 +61,9 @@ def _applies(window: dict[str, int]) -> bool:
     small = (w["filter_height"], w["filter_width"]) == (_SIZE, _SIZE)
     undilated = (w["dilation_height"], w["dilation_width"]) == (1, 1)
     strides = w["stride_height"], w["stride_width"]
-    return small and undilated and (strides == (2, 2) or (strides == (1, 1) and w["output_width"] > 1))
+    return (
+        small and undilated and (strides == (2, 2) or (strides == (1, 1) and w["output_width"] > 1))
+    )
 
 
 def _records(weights: Array, bias: Array, multipliers: Sequence[Multiplier]) -> Array:

@@ -111,7 +111,7 @@ def _convolution(b: GraphBuilder, rng: np.random.Generator) -> int:
 
 
 def _depthwise(b: GraphBuilder, rng: np.random.Generator) -> int:
-    channels = _pick(rng, 4, 4, 5, 7, 8, 12, 3)
+    channels = _pick(rng, 4, 4, 5, 7, 8, 12, 3, 1, 19)
     return _image_layer(b, rng, True, channels, channels)
 
 

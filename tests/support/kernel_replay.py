@@ -122,6 +122,27 @@ def _depthwise_3x3_dsp(p: Params) -> Iterator[Step]:
             yield from (("w", 0, place + c) for place in places for c in four)
 
 
+def _depthwise_3x3_mve(p: Params) -> Iterator[Step]:
+    """Eight channels of the image at a time: for each band, rows up to those below its windows."""
+    w = p["window"]
+    channels, row = w["input_channels"], w["output_width"] * w["output_channels"]
+    in_row = w["input_width"] * channels
+    rows_of_plane = 2 if w["stride_height"] == 1 else 1
+    eights = [range(c, min(c + 8, channels)) for c in range(0, channels, 8)]
+    for eight, b in itertools.product(eights, range(w["batches"])):
+        image, result = b * w["input_height"] * in_row, b * w["output_height"] * row
+        packed = -w["pad_top"]
+        for y in range(0, w["output_height"], p["band"] * rows_of_plane):
+            end = min(y + p["band"] * rows_of_plane, w["output_height"])
+            planes = -(-(end - y) // rows_of_plane) + (1 if y == 0 else 0)
+            for in_y in range(max(packed, 0), min(packed + 2 * planes, w["input_height"])):
+                pixels = range(image + in_y * in_row, image + (in_y + 1) * in_row, channels)
+                yield from (("r", 0, pixel + c) for pixel in pixels for c in eight)
+            packed += 2 * planes
+            places = range(result + y * row, result + end * row, channels)
+            yield from (("w", 0, place + c) for place in places for c in eight)
+
+
 def _batched(items: list[list[int]], count: int) -> Iterator[list[list[int]]]:
     return (items[i : i + count] for i in range(0, len(items), count))
 
@@ -246,6 +267,7 @@ _KERNELS: Mapping[str, Callable[[Params], Iterator[Step]]] = {
     "tidepool_conv_2d_mve": _conv_2d_mve,
     "tidepool_copy": _copy,
     "tidepool_depthwise_3x3_dsp": _depthwise_3x3_dsp,
+    "tidepool_depthwise_3x3_mve": _depthwise_3x3_mve,
     "tidepool_depthwise_conv_2d": _depthwise,
     "tidepool_depthwise_conv_2d_dsp": _depthwise_dsp,
     "tidepool_fully_connected": _fully_connected,
