@@ -1,4 +1,4 @@
-"""Counts the instructions of every layer of ahead-of-time code on QEMU.
+"""Counts the instructions of every layer of ahead-of-time code on QEMU, beside its floor.
 
 The generated code calls ``tidepool_trace`` behind every operator. Here that function is nothing but
 the markers of the counting plugin, one end and one begin, so that every layer is counted by itself.
@@ -10,16 +10,23 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from floors import floor_of
 
 from converters.errors import TidepoolError
 from converters.tflite.graph import Array, Graph
+from converters.tflite.int4 import with_int8_weights
 from device_runners import cortex_m
+from device_runners.cgen.passes import run_passes
+from device_runners.cgen.program import Program
 from device_runners.cortex_m.counting import read_counts
 from device_runners.cortex_m.image import read_image
 from device_runners.cortex_m.qemu import machine_of
 from device_runners.runner import Artifacts
+from pipeline.stages.mcu import isa_of
 
 _SECONDS = 300
 _TRACE = """\
@@ -64,6 +71,8 @@ class LayerCount:
         macs: Its multiply-accumulates.
         instructions: What it took, the call included (and about ten of the markers).
         estimated_cycles: What they would take on a Cortex-M4, by its published timing.
+        floor: What its arithmetic alone takes on the core's level (``floors.py``); None for a layer
+            without a model.
     """
 
     index: int
@@ -74,11 +83,41 @@ class LayerCount:
     macs: int
     instructions: int
     estimated_cycles: int
+    floor: float | None
 
     @property
     def instructions_per_mac(self) -> float | None:
         """None for a layer without multiply-accumulates."""
-        return round(self.instructions / self.macs, 3) if self.macs else None
+        return self.instructions / self.macs if self.macs else None
+
+    @property
+    def floor_per_mac(self) -> float | None:
+        """None for a layer without multiply-accumulates."""
+        return self.floor / self.macs if self.macs and self.floor is not None else None
+
+    @property
+    def times_floor(self) -> float | None:
+        """Instructions over the floor."""
+        return self.instructions / self.floor if self.floor else None
+
+    def as_json(self, *, estimate: bool) -> dict[str, Any]:
+        """The fields, and what follows from them.
+
+        Args:
+            estimate: Whether the estimate of cycles means anything on the core.
+        """
+        return {
+            **asdict(self),
+            "estimated_cycles": self.estimated_cycles if estimate else None,
+            "floor": _rounded(self.floor, 0),
+            "instructions_per_mac": _rounded(self.instructions_per_mac, 3),
+            "floor_per_mac": _rounded(self.floor_per_mac, 3),
+            "times_floor": _rounded(self.times_floor, 3),
+        }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def count_layers(
@@ -96,6 +135,7 @@ def count_layers(
         TidepoolError: The firmware can't be built or run, or the plugin isn't to be had.
     """
     layers = artifacts.figures["layers"]
+    executed = run_passes(Program(with_int8_weights(graph))).graph
     with tempfile.TemporaryDirectory(prefix="tidepool-layers-") as name:
         folder = Path(name)
         shutil.copytree(artifacts.directory, folder / "aot")
@@ -116,6 +156,7 @@ def count_layers(
             tuple(layer["output_shape"]),
             layer["macs"],
             *count,
+            floor_of(executed, executed.operators[layer["index"]], layer["macs"], isa_of(core)),
         )
         for layer, count in zip(layers, counts, strict=False)
     ]

@@ -121,7 +121,7 @@ def show_report(report: Report, directory: str) -> None:
 def _add_mcu(table: Table, mcu: McuReport) -> None:
     if mcu.aot is not None:
         for one in mcu.aot.passes:
-            table.add_row("simplified", escape(one.text))
+            table.add_row(f"pass {one.name}", escape(one.told()))
         table.add_row("multiply-accumulates", f"{mcu.aot.macs:,}")
         bound = (
             "no plan takes less"

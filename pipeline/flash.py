@@ -8,6 +8,7 @@ run_on_board(...) only the board's part, for whoever has the firmware: benchmark
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,21 +132,35 @@ def flash(
     if options.dry_run:
         cortex_m.write_inputs(plan, built.firmware, built.trial.samples)
         return FlashResult(plan, None, None)
-    try:
-        cortex_m.check_ready(plan)
-    except TidepoolError as error:
-        cortex_m.write_inputs(plan, built.firmware, built.trial.samples)
-        commands = "\n".join(f"  {line}" for line in plan.lines())
-        raise TidepoolError(
-            error.message,
-            hint=f"{error.hint}\nThe firmware is built. This would run:\n{commands}",
-            exit_code=error.exit_code,
-        ) from error
+    require_ready([(plan, built)])
     report = run_on_board(built, plan, settings, listener, clock_hz=options.clock_hz)
     directory = source.directory(settings.build_directory)
     report.instructions = known_instructions(directory, built.model, report)
     report.write(directory / f"flash-{board.name}.json")
     return FlashResult(plan, report, _mismatch_error(report))
+
+
+def require_ready(built: Sequence[tuple[FlashPlan, BoardTrial]]) -> None:
+    """Passes if the board can be flashed; else the samples are left for whoever does it by hand.
+
+    Args:
+        built: Plans for one board and one probe, each with its firmware.
+
+    Raises:
+        TidepoolError: Tool, chip support or probe are missing; the hint has the commands.
+    """
+    try:
+        cortex_m.check_ready(built[0][0])
+    except TidepoolError as error:
+        commands = ""
+        for plan, trial in built:
+            cortex_m.write_inputs(plan, trial.firmware, trial.trial.samples)
+            commands += "".join(f"\n  {line}" for line in plan.lines())
+        raise TidepoolError(
+            error.message,
+            hint=f"{error.hint}\nThe firmware is built. This would run:{commands}",
+            exit_code=error.exit_code,
+        ) from error
 
 
 def build(

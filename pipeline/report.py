@@ -109,12 +109,30 @@ class MismatchReport(_Part):
 
 
 class PassReport(_Part):
-    """A pass over the graph before code is generated, and what it saved."""
+    """A pass over the graph before code is generated, and what it saved; negative: what it cost.
+
+    Attributes:
+        name: Its file in ``device_runners/cgen/passes``; ``splitting``: operators in parts.
+        text: What it changed.
+        operators: How many operators that concerned.
+        macs: Multiply-accumulates of an inference.
+        arena_bytes: Planned memory.
+        weights_bytes: Constants of the generated code.
+    """
 
     name: str
     text: str
+    operators: int
     macs: int
+    arena_bytes: int
     weights_bytes: int
+
+    def told(self) -> str:
+        """What it did, and what went."""
+        units = ("multiply-accumulates", "bytes of arena", "bytes of constants")
+        values = (self.macs, self.arena_bytes, self.weights_bytes)
+        parts = [f"{value:,} {unit}" for value, unit in zip(values, units, strict=True) if value]
+        return self.text + (f": {', '.join(parts)} less" if parts else "")
 
 
 class AotReport(_Part):

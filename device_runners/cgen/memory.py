@@ -101,7 +101,11 @@ def plan_memory(
 
 
 def allocate(
-    program: Program, emissions: Mapping[int, Emission], *, alignment: int = ARENA_ALIGNMENT
+    program: Program,
+    emissions: Mapping[int, Emission],
+    *,
+    alignment: int = ARENA_ALIGNMENT,
+    search: bool = True,
 ) -> Memory:
     """Plans the arena for operators as they are.
 
@@ -109,6 +113,7 @@ def allocate(
         program: The program.
         emissions: Operator index -> what it becomes, for the operators that have calls.
         alignment: Of every tensor and scratch memory.
+        search: See ``planner.plan``.
     """
     lives = _lives(program)
     owners = _take_over(program, emissions, lives)
@@ -123,7 +128,7 @@ def allocate(
             scratch_keys[index] = -1 - index
             buffers.append(Buffer(-1 - index, emission.scratch_bytes, index, index))
     rules = _rules(program, emissions, merged, owners)
-    result = plan(buffers, rules, alignment=alignment)
+    result = plan(buffers, rules, alignment=alignment, search=search)
     tensors = {}
     for tensor in program.graph.tensors:
         root = program.root(tensor.index)

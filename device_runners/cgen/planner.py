@@ -94,8 +94,21 @@ class _Best:
     size: int
 
 
-def plan(buffers: Sequence[Buffer], rules: Rules | None = None, *, alignment: int = 16) -> Plan:
-    """Places the buffers; the same buffers in the same order give the same plan."""
+def plan(
+    buffers: Sequence[Buffer],
+    rules: Rules | None = None,
+    *,
+    alignment: int = 16,
+    search: bool = True,
+) -> Plan:
+    """Places the buffers; the same buffers in the same order give the same plan.
+
+    Args:
+        buffers: The buffers.
+        rules: Which of them may overlap.
+        alignment: Of every offset.
+        search: Go on where the good orders don't meet the bound; it takes seconds for hundreds.
+    """
     problem = _problem(buffers, rules or {}, alignment)
     best = _Best([], -1)
     for order in _good_orders(problem):
@@ -103,8 +116,9 @@ def plan(buffers: Sequence[Buffer], rules: Rules | None = None, *, alignment: in
         if best.size == problem.bound:
             break
     else:
-        _local_search(problem, best)
-    is_optimal = best.size <= problem.bound or _branch_and_bound(problem, best)
+        if search:
+            _local_search(problem, best)
+    is_optimal = best.size <= problem.bound or (search and _branch_and_bound(problem, best))
     return Plan(
         {b.key: o * alignment for b, o in zip(buffers, best.offsets, strict=True)},
         max(best.size, 0) * alignment,

@@ -59,21 +59,17 @@ class DroppedPad:
 
 @dataclass(frozen=True)
 class Saving:
-    """What a pass changed.
+    """One change by a pass. What it saves is measured: ``savings.py``.
 
     Attributes:
         transformation: The pass.
         text: What it did, for the report.
         operators: How many operators it changed or dropped.
-        macs: Multiply-accumulates that an inference no longer does.
-        weights_bytes: Constants that are no longer stored: weights and biases.
     """
 
     transformation: str
     text: str
     operators: int
-    macs: int = 0
-    weights_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from converters.tflite.int4 import with_int8_weights
 from device_runners.cgen.host_build import HostBuild
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.memory import plan_memory
-from device_runners.cgen.operation import OpContext
+from device_runners.cgen.operation import Emission, OpContext
 from device_runners.cgen.passes import run_passes
 from device_runners.cgen.program import Program, RemovedChannels
 from device_runners.cgen.registry import operations, supported_opcodes
+from device_runners.cgen.savings import simplify, splitting_saving
 from device_runners.cgen.sources import Unit, port, write_sources
 from device_runners.runner import Artifacts, Finding, Findings, Int8Model, finding_at
 
@@ -60,13 +61,19 @@ def build(model: Int8Model, out: Path, isa: Isa = Isa.SCALAR) -> Artifacts:
     """
     graph = _unpacked(model.graph)
     check(graph).raise_if_blocking()
-    program = run_passes(Program(graph))
-    emissions = {
-        operator.index: operations()[operator.opcode].emit(OpContext(program.graph, operator, isa))
-        for operator in program.graph.operators
-        if not program.is_silent(operator)
-    }
-    unit = Unit(model.name, program, *plan_memory(program, emissions))
+
+    def emit(program: Program) -> dict[int, Emission]:
+        graph = program.graph
+        return {
+            operator.index: operations()[operator.opcode].emit(OpContext(graph, operator, isa))
+            for operator in graph.operators
+            if not program.is_silent(operator)
+        }
+
+    program, whole, savings = simplify(Program(graph), emit)
+    emissions, memory = plan_memory(program, whole)
+    savings += splitting_saving(program, whole, emissions, memory)
+    unit = Unit(model.name, program, emissions, memory, savings)
     with staged_directory(out) as staging:
         files = write_sources(unit, staging)
     return Artifacts(out, files, _figures(unit))
@@ -245,7 +252,7 @@ def _figures(unit: Unit) -> dict[str, object]:
         "live_bytes": memory.live_bytes,
         "weights_bytes": unit.weights_bytes,
         "macs": unit.macs,
-        "passes": [asdict(saving) for saving in unit.program.savings],
+        "passes": [asdict(saving) for saving in unit.savings],
         "kernels": list(unit.kernels),
         "inputs": [port(unit, tensor) for tensor in graph.input_tensors],
         "outputs": [port(unit, tensor) for tensor in graph.output_tensors],

@@ -27,6 +27,7 @@ from device_runners.cgen.kernels_version import (
 from device_runners.cgen.memory import Memory
 from device_runners.cgen.operation import ConstantArray, Emission, KernelCall
 from device_runners.cgen.program import Program
+from device_runners.cgen.savings import PassSaving
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class Unit:
         program: Its operators and aliases.
         emissions: Operator index -> calls, for the operators that have any.
         memory: The arena.
+        savings: What was done to the graph, and what that saved.
     """
 
     name: str
     program: Program
     emissions: dict[int, Emission]
     memory: Memory
+    savings: tuple[PassSaving, ...]
 
     @property
     def graph(self) -> Graph:
@@ -126,7 +129,7 @@ def _context(unit: Unit) -> dict[str, Any]:
         "kernels_version": kernels_version(),
         "headers": sorted(set(map(declaring_header, unit.kernels))),
         "macs": unit.macs,
-        "savings": [asdict(saving) for saving in unit.program.savings],
+        "savings": unit.savings,
         "weights_bytes": unit.weights_bytes,
         "arena_bytes": memory.arena_bytes,
         "lower_bound_bytes": memory.lower_bound_bytes,

@@ -81,15 +81,7 @@ def build_aot(
         arena_is_optimal=figures["arena_is_optimal"],
         live_bytes=figures["live_bytes"],
         macs=figures["macs"],
-        passes=[
-            PassReport(
-                name=one["transformation"],
-                text=one["text"],
-                macs=one["macs"],
-                weights_bytes=one["weights_bytes"],
-            )
-            for one in figures["passes"]
-        ],
+        passes=[PassReport(**one) for one in figures["passes"]],
     )
 
 

@@ -9,6 +9,7 @@ but another one with padding around it (``Program.dropped``).
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Protocol
 
 from converters.tflite.graph import Operator
@@ -32,12 +33,24 @@ PASSES: tuple[Pass, ...] = (drop_pads, dead_channels, alias_reshapes, alias_iden
 def run_passes(program: Program) -> Program:
     """Applies every pass to every operator that it matches."""
     for one in PASSES:
-        position = 0
-        while position < len(program.graph.operators):
-            count = len(program.graph.operators)
-            operator = program.graph.operators[position]
-            if one.match(program, operator):
-                program = one.transform(program, operator)
-            # Where an operator went, the next one has taken its place.
-            position += len(program.graph.operators) == count
+        program = apply_pass(one, program)
     return program
+
+
+def apply_pass(one: Pass, program: Program) -> Program:
+    """Applies a pass to every operator that it matches; the same program if it matches none."""
+    position = 0
+    while position < len(program.graph.operators):
+        count = len(program.graph.operators)
+        operator = program.graph.operators[position]
+        if one.match(program, operator):
+            program = one.transform(program, operator)
+        # Where an operator went, the next one has taken its place.
+        position += len(program.graph.operators) == count
+    return program
+
+
+def name_of(one: Pass) -> str:
+    """A pass is called after its file."""
+    assert isinstance(one, ModuleType)
+    return one.__name__.rpartition(".")[2]

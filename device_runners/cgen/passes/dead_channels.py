@@ -58,21 +58,14 @@ def transform(program: Program, _: Operator) -> Program:
         for op in graph.operators
         if op.opcode == "CONV_2D" and op.outputs[0] in removable
     )
-    smaller = rewriter.graph()
     saving = Saving(
         "dead_channels",
         f"left out {count} filters whose output never changes, and what reads them",
         rewriter.operators,
-        rewriter.macs,
-        _constant_bytes(graph) - _constant_bytes(smaller),
     )
-    return replace(program, graph=smaller, removed=removed, savings=(*program.savings, saving))
-
-
-def _constant_bytes(graph: Graph) -> int:
-    """The size of all constants that operators read."""
-    read = {tensor for operator in graph.operators for tensor in operator.inputs if tensor >= 0}
-    return sum(graph.tensor(t).bytes for t in read if graph.tensor(t).is_constant)
+    return replace(
+        program, graph=rewriter.graph(), removed=removed, savings=(*program.savings, saving)
+    )
 
 
 # ---- What can go ----------------------------------------------------------------------------
@@ -164,7 +157,6 @@ class _Rewriter:
 
     Attributes:
         operators: How many got smaller.
-        macs: How many multiply-accumulates went.
     """
 
     def __init__(self, graph: Graph, gone: dict[int, Bools], channels: dict[int, Channels]) -> None:
@@ -179,7 +171,6 @@ class _Rewriter:
         ]
         self._new_operators: list[Operator] = []
         self.operators = 0
-        self.macs = 0
 
     def graph(self) -> Graph:
         return replace(
@@ -223,10 +214,6 @@ class _Rewriter:
         elif added.any():
             fresh = Tensor(0, f"{weights.name}_bias", (len(outputs),), TensorType.INT32)
             indices = [*indices[:2], self._append(replace(fresh, data=self._int32(added)))]
-        places = self._graph.tensor(output).elements // self._graph.tensor(output).shape[-1]
-        if operator.opcode == "FULLY_CONNECTED":
-            places = self._graph.tensor(source).elements // data.shape[1]
-        self.macs += places * (data.size - smaller.size)
         return replace(operator, inputs=tuple(indices))
 
     def _contribution(self, context: OpContext, source: int) -> Array:
