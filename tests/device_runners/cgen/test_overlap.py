@@ -127,6 +127,20 @@ def _depthwise_3x3(height: int, width: int, channels: int, stride: int, padding:
 
 @pytest.mark.parametrize("padding", list(Padding))
 @pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("channels", [3, 8, 10])
+def test_depthwise_by_eight_channels_is_right_in_place(
+    channels: int, stride: int, padding: Padding
+) -> None:
+    for height, width in itertools.product((4, 7, 40), (4, 9, 24)):
+        emission = _emission(_depthwise_3x3(height, width, channels, stride, padding), Isa.MVE)
+        (call,) = emission.calls
+        assert call.function == "tidepool_depthwise_3x3_mve"
+        assert in_place_inputs(emission) == call.inputs
+        assert not is_destructive(replay(call), 0, 0)
+
+
+@pytest.mark.parametrize("padding", list(Padding))
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("channels", [4, 6, 8])
 def test_depthwise_by_four_channels_is_right_in_place(
     channels: int, stride: int, padding: Padding
