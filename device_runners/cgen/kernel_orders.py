@@ -107,7 +107,6 @@ ORDERS: Mapping[str, Callable[[Params], AccessPattern]] = {
     "tidepool_lookup": _elementwise,
     "tidepool_max_pool_2d": _per_channel,
     "tidepool_maximum": _broadcast,
-    "tidepool_mean": _reduce,
     "tidepool_minimum": _broadcast,
     "tidepool_mul": _broadcast,
     "tidepool_pad": _pad,

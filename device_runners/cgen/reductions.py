@@ -1,12 +1,13 @@
-"""What SUM, REDUCE_MAX and REDUCE_MIN share: constant axes, and the dimensions they split."""
+"""What SUM, MEAN, REDUCE_MAX and REDUCE_MIN share: constant axes, and the dimensions they split."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from converters.tflite.graph import TensorType
+from converters.tflite.multiplier import Multiplier
 from converters.tflite.options import ReducerOptions
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import operand_arrays
@@ -16,7 +17,7 @@ MAX_DIMENSIONS = 4
 """``TIDEPOOL_MAX_REDUCE_DIMENSIONS``."""
 
 
-def axes(context: OpContext) -> list[int]:
+def _axes(context: OpContext) -> list[int]:
     """The reduced dimensions, sorted; out-of-range ones stay negative or too large."""
     rank = len(context.input(0).shape)
     written = {int(axis) for axis in context.data(1).ravel()}
@@ -25,11 +26,11 @@ def axes(context: OpContext) -> list[int]:
 
 def count(context: OpContext) -> int:
     """How many elements become one."""
-    return math.prod(context.input(0).shape[axis] for axis in axes(context))
+    return math.prod(context.input(0).shape[axis] for axis in _axes(context))
 
 
 def _output_shape(context: OpContext) -> tuple[int, ...]:
-    options, reduced = context.operator.options, axes(context)
+    options, reduced = context.operator.options, _axes(context)
     keep = isinstance(options, ReducerOptions) and options.keep_dims
     shape = enumerate(context.input(0).shape)
     if keep:
@@ -39,7 +40,7 @@ def _output_shape(context: OpContext) -> tuple[int, ...]:
 
 def _split(context: OpContext) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """(size, stride) of the kept and the reduced dimensions, neighbours of a kind merged."""
-    shape, chosen = context.input(0).shape, axes(context)
+    shape, chosen = context.input(0).shape, _axes(context)
     kept: list[tuple[int, int]] = []
     reduced: list[tuple[int, int]] = []
     dimensions = [d for d in range(len(shape)) if shape[d] > 1]
@@ -50,7 +51,7 @@ def _split(context: OpContext) -> tuple[list[tuple[int, int]], list[tuple[int, i
     return kept, reduced
 
 
-def check_reduction(context: OpContext) -> Iterator[str]:
+def _check_reduction(context: OpContext) -> Iterator[str]:
     """Types, constant axes that the input has, and the output's shape."""
     basics = [
         *checks.int8_activations(context),
@@ -61,7 +62,7 @@ def check_reduction(context: OpContext) -> Iterator[str]:
     if basics:
         return
     rank = len(context.input(0).shape)
-    if any(not 0 <= axis < rank for axis in axes(context)):
+    if any(not 0 <= axis < rank for axis in _axes(context)):
         yield f"reduces the axes {context.data(1).ravel().tolist()} of {rank} dimensions"
         return
     yield from checks.output_shape(context, _output_shape(context))
@@ -69,7 +70,7 @@ def check_reduction(context: OpContext) -> Iterator[str]:
         yield f"alternates between kept and reduced dimensions more than {MAX_DIMENSIONS} times"
 
 
-def reduction_params(context: OpContext) -> dict[str, object]:
+def _reduction_params(context: OpContext) -> dict[str, object]:
     """The fields of ``tidepool_reduction``."""
     kept, reduced = _split(context)
     return {**_sizes(kept, "kept"), **_sizes(reduced, "reduced")}
@@ -87,7 +88,7 @@ def extremum_operation(opcode: str) -> Operation:
     """REDUCE_MAX or REDUCE_MIN."""
 
     def check(context: OpContext) -> Iterator[str]:
-        found = list(check_reduction(context))
+        found = list(_check_reduction(context))
         yield from found
         if not found:
             yield from checks.same_quantization(
@@ -96,14 +97,49 @@ def extremum_operation(opcode: str) -> Operation:
 
     def emit(context: OpContext) -> Emission:
         kernel, source = opcode.lower(), context.input(0)
-        params = reduction_params(context)
+        params = _reduction_params(context)
         return Emission(
             kernel=kernel,
             calls=(
                 KernelCall(f"tidepool_{kernel}", "tidepool_reduction", params, (source.index,)),
             ),
-            summary=f"over the axes {axes(context)}",
+            summary=f"over the axes {_axes(context)}",
             constants=operand_arrays(context, 0),
         )
 
     return Operation(opcode, versions=3, inputs=(2, 2), check=check, emit=emit)
+
+
+def sum_operation(opcode: str, multiplier: Callable[[OpContext], Multiplier]) -> Operation:
+    """SUM or MEAN: a sum, times a factor.
+
+    Args:
+        opcode: The operator's name.
+        multiplier: From the sum of the input's steps to the output's.
+    """
+
+    def check(context: OpContext) -> Iterator[str]:
+        found = list(_check_reduction(context))
+        yield from found
+        if found:
+            return
+        if count(context) * 255 << max(multiplier(context).shift, 0) >= checks.ACCUMULATOR_LIMIT:
+            yield f"can overflow a 32-bit accumulator over {count(context)} elements"
+
+    def emit(context: OpContext) -> Emission:
+        source, factor = context.input(0), multiplier(context)
+        params: dict[str, object] = {
+            "reduction": _reduction_params(context),
+            "zero_point_sum": source.zero_point * count(context),
+            "multiplier": factor.value,
+            "shift": factor.shift,
+            "output_zero_point": context.output.zero_point,
+        }
+        return Emission(
+            kernel="sum",
+            calls=(KernelCall("tidepool_sum", "tidepool_sum_params", params, (source.index,)),),
+            summary=f"over the axes {_axes(context)}",
+            constants=operand_arrays(context, 0),
+        )
+
+    return Operation(opcode, versions=2, inputs=(2, 2), check=check, emit=emit)

@@ -17,15 +17,17 @@ from converters.tflite.options import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
+    Pool2DOptions,
+    ReducerOptions,
 )
 
 _ACTIVATIONS = (Activation.RELU, Activation.NONE, Activation.RELU6, Activation.RELU_N1_TO_1)
 
 
 def dsp_graph(rng: np.random.Generator, layers: int) -> Graph:
-    """Independent random layers: convolutions, depthwise ones, dense ones and additions."""
+    """Independent random layers: convolutions, depthwise and dense ones, sums, pools, means."""
     b = GraphBuilder("layers")
-    kinds = (_convolution, _convolution, _depthwise, _depthwise, _dense, _add)
+    kinds = (_convolution, _convolution, _depthwise, _depthwise, _dense, _add, _pool, _mean)
     for number in range(layers):
         b.output(kinds[number % len(kinds)](b, rng))
     return b.graph()
@@ -148,6 +150,42 @@ def _add(b: GraphBuilder, rng: np.random.Generator) -> int:
         AddOptions(fused_activation_function=_pick(rng, *_ACTIVATIONS)),
         shape=shape,
         scale=scales[2],
+        zero_point=int(rng.integers(-128, 128)),
+        version=2,
+    )
+
+
+def _pool(b: GraphBuilder, rng: np.random.Generator) -> int:
+    padding, activation = _pick(rng, *Padding), _pick(rng, *_ACTIVATIONS)
+    sizes = [int(n) for n in rng.integers(1, 5, 2)]
+    strides = [int(n) for n in rng.integers(1, 4, 2)]
+    extents = [size + int(rng.integers(0, 20)) for size in sizes]
+    if rng.random() < 0.2:
+        sizes = extents  # the whole image, now and then of more than 256 pixels
+    batches, channels = _pick(rng, 1, 2), _pick(rng, 1, 3, 4, 8, 15, 16, 17, 40)
+    x = b.input((batches, *extents, channels), 0.05, _pick(rng, -128, 127, 5))
+    places = [_places(*each, 1) for each in zip(extents, [padding] * 2, sizes, strides, strict=True)]
+    return b.op(
+        _pick(rng, "AVERAGE_POOL_2D", "MAX_POOL_2D"),
+        [x],
+        Pool2DOptions(padding, strides[1], strides[0], sizes[1], sizes[0], activation),
+        shape=(batches, *places, channels),
+        scale=0.05,
+        zero_point=b.graph().tensor(x).zero_point,
+        version=2,
+    )
+
+
+def _mean(b: GraphBuilder, rng: np.random.Generator) -> int:
+    shape = (_pick(rng, 1, 2), *(int(n) for n in rng.integers(1, 21, 2)), _pick(rng, 1, 6, 16, 35))
+    axes = _pick(rng, (1, 2), (1,), (2,), (3,), (0, 2), (1, 3), (1, 2, 3))
+    x = b.input(shape, 0.05, _pick(rng, -128, 127, 5))
+    return b.op(
+        _pick(rng, "MEAN", "SUM"),
+        [x, b.constant(np.array(axes, np.int32))],
+        ReducerOptions(keep_dims=False),
+        shape=tuple(size for d, size in enumerate(shape) if d not in axes),
+        scale=float(np.float32(10.0 ** rng.uniform(-2, 0))),
         zero_point=int(rng.integers(-128, 128)),
         version=2,
     )

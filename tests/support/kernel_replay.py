@@ -275,7 +275,6 @@ _KERNELS: Mapping[str, Callable[[Params], Iterator[Step]]] = {
     "tidepool_lookup": _elementwise,
     "tidepool_max_pool_2d": _pool,
     "tidepool_maximum": _broadcast,
-    "tidepool_mean": _reduce,
     "tidepool_minimum": _broadcast,
     "tidepool_mul": _broadcast,
     "tidepool_pad": _pad,

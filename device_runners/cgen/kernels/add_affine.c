@@ -2,14 +2,43 @@
 #include "tidepool_arithmetic.h"
 #include "tidepool_elementwise.h"
 
+#if TIDEPOOL_HAS_MVE
+
+/* Four elements in nine instructions: VMLAS is operand 2 * factor 2 + addend, VSHL shifts to the right
+ * for a negative count. */
+static void add_all(const tidepool_add_affine_params *p, const int8_t *input_1,
+                    const int8_t *input_2, int8_t *output)
+{
+    __asm__ volatile("vdup.32   q2, %[factor_2]\n\t"
+                     "vdup.32   q3, %[low]\n\t"
+                     "vdup.32   q4, %[high]\n\t"
+                     "dlstp.32  lr, %[count]\n"
+                     "1:\n\t"
+                     "vldrb.s32 q0, [%[input_2]], #4\n\t"
+                     "vldrb.s32 q1, [%[input_1]], #4\n\t"
+                     "vmlas.s32 q0, q2, %[addend]\n\t"
+                     "vmla.s32  q0, q1, %[factor_1]\n\t"
+                     "vshl.s32  q0, %[shift]\n\t"
+                     "vmax.s32  q0, q0, q3\n\t"
+                     "vmin.s32  q0, q0, q4\n\t"
+                     "vstrb.32  q0, [%[output]], #4\n\t"
+                     "letp      lr, 1b"
+                     : [input_1] "+l"(input_1), [input_2] "+l"(input_2), [output] "+l"(output)
+                     : [count] "r"(p->count), [factor_1] "r"(p->factor_1),
+                       [factor_2] "r"(p->factor_2), [addend] "r"(p->addend),
+                       [shift] "r"(-p->shift), [low] "r"(p->output_min), [high] "r"(p->output_max)
+                     : "lr", "q0", "q1", "q2", "q3", "q4", "memory");
+}
+
+#else
+
 static inline int8_t add(const tidepool_add_affine_params *p, int32_t a, int32_t b)
 {
     return tidepool_saturate(a * p->factor_1 + p->addend + b * p->factor_2, p->shift);
 }
 
-TIDEPOOL_KERNEL
-void tidepool_add_affine(const tidepool_add_affine_params *params, const int8_t *input_1,
-                         const int8_t *input_2, int8_t *output)
+static void add_all(const tidepool_add_affine_params *params, const int8_t *input_1,
+                    const int8_t *input_2, int8_t *output)
 {
     const tidepool_add_affine_params p = *params;
     int32_t i = 0;
@@ -23,4 +52,13 @@ void tidepool_add_affine(const tidepool_add_affine_params *params, const int8_t 
         output[i] = add(&p, input_1[i], input_2[i]);
     }
     tidepool_clamp_all(output, p.count, p.output_min, p.output_max);
+}
+
+#endif
+
+TIDEPOOL_KERNEL
+void tidepool_add_affine(const tidepool_add_affine_params *params, const int8_t *input_1,
+                         const int8_t *input_2, int8_t *output)
+{
+    add_all(params, input_1, input_2, output);
 }

@@ -10,6 +10,20 @@
 extern "C" {
 #endif
 
+/* 1 where kernels use instructions of the DSP extension, or of the vector extension for integers;
+ * elsewhere they are portable C. */
+#if defined(__GNUC__) && defined(__thumb2__) && defined(__ARM_FEATURE_DSP)
+#define TIDEPOOL_HAS_DSP 1
+#else
+#define TIDEPOOL_HAS_DSP 0
+#endif
+
+#if defined(__GNUC__) && defined(__thumb2__) && defined(__ARM_FEATURE_MVE)
+#define TIDEPOOL_HAS_MVE (__ARM_FEATURE_MVE & 1)
+#else
+#define TIDEPOOL_HAS_MVE 0
+#endif
+
 /* floor(x / 2^n), 0 <= n < 64. C leaves the right shift of a negative number to the compiler; GCC
  * and Clang document it as arithmetic on every target. This is the only place that relies on it. */
 static inline int64_t tidepool_asr(int64_t x, int32_t n)

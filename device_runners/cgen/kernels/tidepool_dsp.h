@@ -99,13 +99,6 @@ void tidepool_depthwise_conv_2d_dsp(const tidepool_depthwise_conv_2d_dsp_params 
 void tidepool_depthwise_3x3_dsp(const tidepool_depthwise_conv_2d_dsp_params *params,
                                 const int8_t *input, int8_t *output, uint8_t *scratch);
 
-/* 1 where the kernels of level "dsp" use the instructions; elsewhere they are portable C. */
-#if defined(__GNUC__) && defined(__thumb2__) && defined(__ARM_FEATURE_DSP)
-#define TIDEPOOL_HAS_DSP 1
-#else
-#define TIDEPOOL_HAS_DSP 0
-#endif
-
 /* SXTB16: bytes 0 and 2 as two signed halves. */
 static inline uint32_t tidepool_sxtb16(uint32_t x)
 {

@@ -89,13 +89,6 @@ typedef struct {
 void tidepool_depthwise_3x3_mve(const tidepool_depthwise_3x3_mve_params *params,
                                 const int8_t *input, int8_t *output, uint8_t *scratch);
 
-/* 1 where the kernels of level "mve" use the instructions; elsewhere they are portable C. */
-#if defined(__GNUC__) && defined(__thumb2__) && defined(__ARM_FEATURE_MVE)
-#define TIDEPOOL_HAS_MVE (__ARM_FEATURE_MVE & 1)
-#else
-#define TIDEPOOL_HAS_MVE 0
-#endif
-
 #define TIDEPOOL_MVE_BYTES 16 /* of a vector */
 
 #if !TIDEPOOL_HAS_MVE

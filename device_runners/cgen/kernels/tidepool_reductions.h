@@ -8,24 +8,6 @@
 extern "C" {
 #endif
 
-#define TIDEPOOL_MAX_MEAN_DIMENSIONS 4
-
-/* MEAN. The input's dimensions are split into kept and reduced ones, each outermost first with
- * its size and its stride in elements. Unused ones have size 1. The division by the number of
- * reduced elements is part of the factor. */
-typedef struct {
-    int32_t kept_sizes[TIDEPOOL_MAX_MEAN_DIMENSIONS];
-    int32_t kept_strides[TIDEPOOL_MAX_MEAN_DIMENSIONS];
-    int32_t reduced_sizes[TIDEPOOL_MAX_MEAN_DIMENSIONS];
-    int32_t reduced_strides[TIDEPOOL_MAX_MEAN_DIMENSIONS];
-    int32_t zero_point_sum; /* input zero point * number of reduced elements */
-    int32_t multiplier;
-    int32_t shift;
-    int32_t output_zero_point;
-} tidepool_mean_params;
-
-void tidepool_mean(const tidepool_mean_params *params, const int8_t *input, int8_t *output);
-
 #define TIDEPOOL_MAX_REDUCE_DIMENSIONS 4
 
 /* The input's dimensions, split into kept and reduced ones, each outermost first with its size and
@@ -37,7 +19,7 @@ typedef struct {
     int32_t reduced_strides[TIDEPOOL_MAX_REDUCE_DIMENSIONS];
 } tidepool_reduction;
 
-/* SUM. factor = input scale / output scale. */
+/* SUM and MEAN. factor = input scale / output scale, for MEAN over the number of reduced elements. */
 typedef struct {
     tidepool_reduction reduction;
     int32_t zero_point_sum; /* input zero point * number of reduced elements */
