@@ -71,17 +71,19 @@ class Unit:
         return sum(rodata_bytes(array) for array in self.arrays)
 
 
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("device_runners.cgen", "templates"),
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,
+)
+
+
 def render(template: str, **values: Any) -> str:
     """A file from one of our templates."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("device_runners.cgen", "templates"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,
-    )
-    return environment.get_template(template).render(**values)
+    return _TEMPLATES.get_template(template).render(**values)
 
 
 def write_sources(unit: Unit, folder: Path) -> tuple[str, ...]:

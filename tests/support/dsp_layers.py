@@ -164,7 +164,9 @@ def _pool(b: GraphBuilder, rng: np.random.Generator) -> int:
         sizes = extents  # the whole image, now and then of more than 256 pixels
     batches, channels = _pick(rng, 1, 2), _pick(rng, 1, 3, 4, 8, 15, 16, 17, 40)
     x = b.input((batches, *extents, channels), 0.05, _pick(rng, -128, 127, 5))
-    places = [_places(*each, 1) for each in zip(extents, [padding] * 2, sizes, strides, strict=True)]
+    places = [
+        _places(*each, 1) for each in zip(extents, [padding] * 2, sizes, strides, strict=True)
+    ]
     return b.op(
         _pick(rng, "AVERAGE_POOL_2D", "MAX_POOL_2D"),
         [x],

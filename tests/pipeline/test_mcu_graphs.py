@@ -1,0 +1,17 @@
+"""Random graphs over all operators on emulated cores, each with the kernels of its level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.emulated_layers import assert_graph_exact
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("first", [0, 8])
+def test_random_graphs_are_exact_on_the_core(core: str, first: int, tmp_path: Path) -> None:
+    for seed in range(first, first + 8):
+        print(f"seed {seed}")
+        assert_graph_exact(seed, core, tmp_path / str(seed))
