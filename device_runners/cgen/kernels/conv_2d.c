@@ -94,7 +94,7 @@ static void advance(const tidepool_window *w, place *at)
 }
 
 /* The outputs of `count` channels of two pixels, which lie `step` bytes apart. */
-static void finish_pixels(const tidepool_channels *c, const int32_t *factors, const uint32_t *sums,
+static void finish_pixels(const tidepool_channels *c, const int32_t *factors, const int32_t *sums,
                           int32_t count, int8_t *output, int32_t step)
 {
     if (c->general) {
@@ -122,10 +122,10 @@ static void run_channels(const tidepool_channels *c, const int8_t *windows, int3
     const int8_t *const second = (step == 0) ? windows : windows + taps;
     const int8_t *weights = c->weights + first * taps;
     const int32_t *factors = c->factors + first * c->factor_step;
-    uint32_t sums[2 * TIDEPOOL_FOUR];
+    int32_t sums[2 * TIDEPOOL_FOUR];
     for (; first + TIDEPOOL_FOUR <= last; first += TIDEPOOL_FOUR) {
         for (int32_t i = 0; i < TIDEPOOL_FOUR; ++i) {
-            sums[i] = (uint32_t)c->starts[first + i];
+            sums[i] = c->starts[first + i];
             sums[TIDEPOOL_FOUR + i] = sums[i];
         }
         tidepool_add_two_rows(windows, second, weights, taps, sums);
@@ -134,7 +134,7 @@ static void run_channels(const tidepool_channels *c, const int8_t *windows, int3
         factors += TIDEPOOL_FOUR * c->factor_step;
     }
     for (; first < last; ++first) {
-        sums[0] = (uint32_t)c->starts[first];
+        sums[0] = c->starts[first];
         sums[1] = sums[0];
         tidepool_add_products(weights, windows, second, taps, sums);
         finish_pixels(c, factors, sums, 1, output + first, step);

@@ -6,19 +6,18 @@
 #define EIGHT 8
 
 /* The outputs of `count` sums. */
-static void finish_row(const tidepool_channels *c, const int32_t *factors, const uint32_t *sums,
+static void finish_row(const tidepool_channels *c, const int32_t *factors, const int32_t *sums,
                        int32_t count, int8_t *output)
 {
     for (int32_t i = 0; i < count; ++i) {
-        output[i] = c->general ? tidepool_finish_general(sums[i], factors)
-                               : tidepool_finish(sums[i], factors[0], factors[1], factors[2]);
+        output[i] = tidepool_finish_either(sums[i], factors, c->general);
         factors += c->factor_step;
     }
 }
 
 /* One row; `correction` goes into every sum. */
 static void run_row(const tidepool_fully_connected_params *p, const int8_t *row,
-                    uint32_t correction, int8_t *output)
+                    int32_t correction, int8_t *output)
 {
     const tidepool_channels *c = &p->channels;
     const int8_t *weights = c->weights;
@@ -29,9 +28,9 @@ static void run_row(const tidepool_fully_connected_params *p, const int8_t *row,
         size = (left >= EIGHT) ? EIGHT : (left >= TIDEPOOL_FOUR) ? TIDEPOOL_FOUR
                                      : (left >= 2)               ? 2
                                                                  : 1;
-        uint32_t sums[EIGHT];
+        int32_t sums[EIGHT];
         for (int32_t i = 0; i < size; ++i) {
-            sums[i] = (uint32_t)c->starts[done + i] + correction;
+            sums[i] = c->starts[done + i] + correction;
         }
         if (size == EIGHT) {
             tidepool_add_eight(row, weights, depth, sums);
@@ -39,7 +38,7 @@ static void run_row(const tidepool_fully_connected_params *p, const int8_t *row,
             tidepool_add_row(row, weights, depth, sums);
         } else {
             /* A single channel counts as two. */
-            sums[size - 1] = (uint32_t)c->starts[done + size - 1] + correction;
+            sums[size - 1] = c->starts[done + size - 1] + correction;
             tidepool_add_products(row, weights, weights + (size - 1) * depth, depth, sums);
         }
         weights += size * depth;
@@ -59,7 +58,7 @@ void tidepool_fully_connected(const tidepool_fully_connected_params *params, con
                 sum += input[d];
             }
         }
-        run_row(params, input, 0u - (uint32_t)sum * (uint32_t)params->weights_zero_point, output);
+        run_row(params, input, -sum * params->weights_zero_point, output);
         input += params->input_depth;
         output += params->output_depth;
     }

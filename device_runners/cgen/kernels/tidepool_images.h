@@ -51,7 +51,7 @@ void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input
  *   band              output rows whose input rows are in scratch at a time, at least 1
  *   scratch           these input rows of four channels, with the padding at both sides:
  *                     4 * ((band - 1) * stride_height + (filter_height - 1) * dilation_height + 1)
- *                     * (stride_width * (output_width rounded up to 2 - 1)
+ *                     * ((output_width - 1) * stride_width
  *                        + (filter_width - 1) * dilation_width + 1) bytes */
 typedef struct {
     tidepool_window window;

@@ -1,6 +1,7 @@
 /* Sums of products and their requantization, for cores without the DSP extension.
  *
- * Sums are unsigned: arithmetic modulo 2^32 is exact, whatever partial sums do.
+ * What a sum starts with is the sum for inputs of 0 (or -128), so that no partial sum overflows
+ * where no sum does.
  *
  * Weights of channels come by fours, [taps][4]; those of up to three channels that are left come
  * one after the other, [taps]. */
@@ -16,28 +17,30 @@ extern "C" {
 
 #define TIDEPOOL_FOUR 4 /* channels whose weights lie tap by tap */
 
+#define TIDEPOOL_NOINLINE static __attribute__((noinline,unused))
+
 /* Adds two sums of products of bytes; the bytes of `shared` are loaded once for both. */
-static inline void tidepool_add_products(const int8_t *shared, const int8_t *first,
-                                         const int8_t *second, int32_t taps, uint32_t *sums)
+TIDEPOOL_NOINLINE void tidepool_add_products(const int8_t *shared, const int8_t *first,
+                                         const int8_t *second, int32_t taps, int32_t *sums)
 {
-    uint32_t a = sums[0];
-    uint32_t b = sums[1];
+    int32_t a = sums[0];
+    int32_t b = sums[1];
     for (; taps >= 4; taps -= 4) {
-        a += (uint32_t)(shared[0] * first[0]);
-        b += (uint32_t)(shared[0] * second[0]);
-        a += (uint32_t)(shared[1] * first[1]);
-        b += (uint32_t)(shared[1] * second[1]);
-        a += (uint32_t)(shared[2] * first[2]);
-        b += (uint32_t)(shared[2] * second[2]);
-        a += (uint32_t)(shared[3] * first[3]);
-        b += (uint32_t)(shared[3] * second[3]);
+        a += shared[0] * first[0];
+        b += shared[0] * second[0];
+        a += shared[1] * first[1];
+        b += shared[1] * second[1];
+        a += shared[2] * first[2];
+        b += shared[2] * second[2];
+        a += shared[3] * first[3];
+        b += shared[3] * second[3];
         shared += 4;
         first += 4;
         second += 4;
     }
     for (; taps > 0; --taps) {
-        a += (uint32_t)(*shared * *first++);
-        b += (uint32_t)(*shared++ * *second++);
+        a += *shared * *first++;
+        b += *shared++ * *second++;
     }
     sums[0] = a;
     sums[1] = b;
@@ -59,7 +62,7 @@ static inline void tidepool_add_products(const int8_t *shared, const int8_t *fir
 /* Adds the products of one row of taps with four channels' weights. */
 static __attribute__((naked, noinline)) void tidepool_add_row(
     const int8_t *x __attribute__((unused)), const int8_t *weights __attribute__((unused)),
-    int32_t taps __attribute__((unused)), uint32_t *sums __attribute__((unused)))
+    int32_t taps __attribute__((unused)), int32_t *sums __attribute__((unused)))
 {
     __asm__ volatile(
         ".syntax unified\n\t"
@@ -98,16 +101,16 @@ static __attribute__((naked, noinline)) void tidepool_add_row(
 }
 
 /* Two rows by four channels: sums[0] to [3] of the first row, [4] to [7] of the second. */
-static inline void tidepool_add_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
-                                         int32_t taps, uint32_t *sums)
+TIDEPOOL_NOINLINE void tidepool_add_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
+                                         int32_t taps, int32_t *sums)
 {
     tidepool_add_row(x, weights, taps, sums);
     tidepool_add_row(y, weights, taps, sums + TIDEPOOL_FOUR);
 }
 
 /* One row by eight channels. */
-static inline void tidepool_add_eight(const int8_t *x, const int8_t *weights, int32_t taps,
-                                      uint32_t *sums)
+TIDEPOOL_NOINLINE void tidepool_add_eight(const int8_t *x, const int8_t *weights, int32_t taps,
+                                      int32_t *sums)
 {
     tidepool_add_row(x, weights, taps, sums);
     tidepool_add_row(x, weights + TIDEPOOL_FOUR * taps, taps, sums + TIDEPOOL_FOUR);
@@ -117,16 +120,16 @@ static inline void tidepool_add_eight(const int8_t *x, const int8_t *weights, in
 
 /* Four products of one tap into the sums whose names begin with `s`. */
 #define TIDEPOOL_PRODUCTS(s, tap, weights)           \
-    s##0 += (uint32_t)((tap) * (weights)[0]);        \
-    s##1 += (uint32_t)((tap) * (weights)[1]);        \
-    s##2 += (uint32_t)((tap) * (weights)[2]);        \
-    s##3 += (uint32_t)((tap) * (weights)[3])
+    s##0 += (tap) * (weights)[0];        \
+    s##1 += (tap) * (weights)[1];        \
+    s##2 += (tap) * (weights)[2];        \
+    s##3 += (tap * (weights)[3])
 
 /* Adds the products of one row of taps with four channels' weights. */
-static inline void tidepool_add_row(const int8_t *x, const int8_t *weights, int32_t taps,
-                                    uint32_t *sums)
+TIDEPOOL_NOINLINE void tidepool_add_row(const int8_t *x, const int8_t *weights, int32_t taps,
+                                    int32_t *sums)
 {
-    uint32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
+    int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
     for (; taps >= 2; taps -= 2) {
         TIDEPOOL_PRODUCTS(a, x[0], weights);
         TIDEPOOL_PRODUCTS(a, x[1], weights + 4);
@@ -149,13 +152,13 @@ static inline void tidepool_add_row(const int8_t *x, const int8_t *weights, int3
     } while (0)
 
 /* Two rows by four channels: sums[0] to [3] of the first row, [4] to [7] of the second. */
-static inline void tidepool_add_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
-                                         int32_t taps, uint32_t *sums)
+TIDEPOOL_NOINLINE void tidepool_add_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
+                                         int32_t taps, int32_t *sums)
 {
-    uint32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
-    uint32_t b0 = sums[4], b1 = sums[5], b2 = sums[6], b3 = sums[7];
+    int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
+    int32_t b0 = sums[4], b1 = sums[5], b2 = sums[6], b3 = sums[7];
     const int8_t *const end = x + taps;
-    for (const int8_t *const quads = x + taps / 4 * 4; x != quads; x += 4, y += 4) {
+    for (const int8_t *const quads = x + (taps & -4); x != quads; x += 4, y += 4) {
         TIDEPOOL_TWO_TAPS(x[0], y[0], weights);
         TIDEPOOL_TWO_TAPS(x[1], y[1], weights + 4);
         TIDEPOOL_TWO_TAPS(x[2], y[2], weights + 8);
@@ -170,25 +173,30 @@ static inline void tidepool_add_two_rows(const int8_t *x, const int8_t *y, const
     sums[4] = b0, sums[5] = b1, sums[6] = b2, sums[7] = b3;
 }
 
+#define TIDEPOOL_EIGHT_TAPS(i)                       \
+    TIDEPOOL_PRODUCTS(a, x[i], weights + 4 * (i));   \
+    TIDEPOOL_PRODUCTS(b, x[i], more + 4 * (i))
+
 /* One row by eight channels. */
-static inline void tidepool_add_eight(const int8_t *x, const int8_t *weights, int32_t taps,
-                                      uint32_t *sums)
+TIDEPOOL_NOINLINE void tidepool_add_eight(const int8_t *x, const int8_t *weights, int32_t taps,
+                                          int32_t *sums)
 {
-    uint32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
-    uint32_t b0 = sums[4], b1 = sums[5], b2 = sums[6], b3 = sums[7];
+    int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
+    int32_t b0 = sums[4], b1 = sums[5], b2 = sums[6], b3 = sums[7];
     const int8_t *more = weights + 4 * taps;
     const int8_t *const end = x + taps;
-    for (const int8_t *const pairs = x + taps / 2 * 2; x != pairs; x += 2) {
-        TIDEPOOL_PRODUCTS(a, x[0], weights);
-        TIDEPOOL_PRODUCTS(b, x[0], more);
-        TIDEPOOL_PRODUCTS(a, x[1], weights + 4);
-        TIDEPOOL_PRODUCTS(b, x[1], more + 4);
-        weights += 8;
-        more += 8;
+    for (const int8_t *const quads = x + (taps & -4); x != quads; x += 4) {
+        TIDEPOOL_EIGHT_TAPS(0);
+        TIDEPOOL_EIGHT_TAPS(1);
+        TIDEPOOL_EIGHT_TAPS(2);
+        TIDEPOOL_EIGHT_TAPS(3);
+        weights += 16;
+        more += 16;
     }
-    if (x != end) {
-        TIDEPOOL_PRODUCTS(a, x[0], weights);
-        TIDEPOOL_PRODUCTS(b, x[0], more);
+    for (; x != end; ++x) {
+        TIDEPOOL_EIGHT_TAPS(0);
+        weights += 4;
+        more += 4;
     }
     sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
     sums[4] = b0, sums[5] = b1, sums[6] = b2, sums[7] = b3;
@@ -217,19 +225,24 @@ static inline int32_t tidepool_scale(int32_t x, int32_t multiplier)
 /* A sum's output, but for the clamp of the activation. The reference rounds twice, the second time
  * away from zero: [x < 0] is subtracted before the shift. Where x < 0 and the product rounds to 0,
  * that makes no difference. */
-static inline int8_t tidepool_finish(uint32_t sum, int32_t multiplier, int32_t addend,
+static inline int8_t tidepool_finish(int32_t x, int32_t multiplier, int32_t addend,
                                      int32_t right)
 {
-    const int32_t x = (int32_t)sum;
     const int32_t high = tidepool_scale(x, multiplier);
     return tidepool_saturate(high + (addend + tidepool_shift(x, 31)), right);
 }
 
 /* The same for every factor. */
-static inline int8_t tidepool_finish_general(uint32_t sum, const int32_t *factor)
+TIDEPOOL_NOINLINE int8_t tidepool_finish_general(int32_t sum, const int32_t *factor)
 {
-    const int32_t scaled = tidepool_requantize((int32_t)sum, factor[0], factor[2]);
+    const int32_t scaled = tidepool_requantize(sum, factor[0], factor[2]);
     return (int8_t)tidepool_clamp(scaled + factor[1], INT8_MIN, INT8_MAX);
+}
+
+static inline int8_t tidepool_finish_either(int32_t sum, const int32_t *factor, int32_t general)
+{
+    return general ? tidepool_finish_general(sum, factor)
+                   : tidepool_finish(sum, factor[0], factor[1], factor[2]);
 }
 
 #ifdef __cplusplus

@@ -120,8 +120,8 @@ def _lines_bytes(window: dict[str, int], band: int) -> int:
     """Scratch memory for the input rows of ``band`` output rows."""
     w = window
     rows = (band - 1) * w["stride_height"] + (w["filter_height"] - 1) * w["dilation_height"] + 1
-    columns = ((w["output_width"] + 1) // 2 * 2 - 1) * w["stride_width"]
-    columns += (w["filter_width"] - 1) * w["dilation_width"] + 1
+    columns = (w["output_width"] - 1) * w["stride_width"] + 1
+    columns += (w["filter_width"] - 1) * w["dilation_width"]
     return _CHANNELS * rows * columns
 
 
