@@ -13,7 +13,6 @@ import numpy as np
 
 from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier
-from device_runners.cgen import checks
 from device_runners.cgen.convolution import activation_of, bias_values
 from device_runners.cgen.operation import ConstantArray, OpContext, Symbol
 from device_runners.cgen.requantization import INT8_MAX, INT8_MIN, activation_range
@@ -64,12 +63,15 @@ def pack_channels(
     zero_point, clamp = context.output.zero_point, _clamp(context)
     centered = taps.astype(np.int64) - weights_zero_point
     bias = bias_values(context)
-    bounds = checks.accumulator_bounds(centered, context.input(0).zero_point, bias).tolist()
+    input_zero_point = context.input(0).zero_point
     starts = np.zeros(len(taps), np.int64) if bias is None else bias.astype(np.int64)
-    starts = starts - (context.input(0).zero_point + input_offset) * centered.sum(axis=1)
+    ends = [centered * (end - input_zero_point) for end in (INT8_MIN, INT8_MAX)]
+    lows = (starts + np.minimum(*ends).sum(axis=1)).tolist()
+    highs = (starts + np.maximum(*ends).sum(axis=1)).tolist()
+    starts = starts - (input_zero_point + input_offset) * centered.sum(axis=1)
     short = [
-        _short_form(multiplier, bound, zero_point)
-        for multiplier, bound in zip(multipliers, bounds, strict=True)
+        _short_form(multiplier, low, high, zero_point)
+        for multiplier, low, high in zip(multipliers, lows, highs, strict=True)
     ]
     weights = taps
     if general := None in short or (weights_zero_point != 0 and _any_constant(short)):
@@ -117,21 +119,25 @@ def _any_constant(channels: Sequence[_Channel | None]) -> bool:
     return any(channel is not None and channel.constant for channel in channels)
 
 
-def _short_form(multiplier: Multiplier, bound: int, zero_point: int) -> _Channel | None:
+def _short_form(
+    multiplier: Multiplier, low: int, high: int, zero_point: int
+) -> _Channel | None:
     """The factor ``(2 m - 2**32, 2**(right - 1) + (zero point << right), right)``, or None.
 
     Args:
         multiplier: The channel's.
-        bound: The largest magnitude of its sums.
+        low: The least of its sums.
+        high: The largest.
         zero_point: The output's.
     """
     right = -multiplier.shift
-    if right >= 1 and bound <= _SUM_LIMIT:
+    if right >= 1 and multiplier.value and -_SUM_LIMIT <= low <= high <= _SUM_LIMIT:
         addend = (1 << (right - 1)) + (zero_point << right)
-        product = Multiplier(multiplier.value, 0).apply(bound) + 1
-        if max(abs(addend), abs(addend - 1)) + product < _INT32_LIMIT and multiplier.value:
+        products = [Multiplier(multiplier.value, 0).apply(x) for x in (low, high)]
+        fits = [-_INT32_LIMIT < addend + product < _INT32_LIMIT for product in (0, *products)]
+        if all(fits):
             return _Channel((2 * multiplier.value - 2**32, addend, right))
-    ends = {_clamped(multiplier.apply(x) + zero_point) for x in (-bound, bound)}
+    ends = {_clamped(multiplier.apply(x) + zero_point) for x in (low, high)}
     if len(ends) > 1:
         return None
     return _Channel((INT8_MIN << 24, ends.pop(), 0), constant=True)

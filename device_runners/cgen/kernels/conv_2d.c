@@ -97,11 +97,12 @@ static void advance(const tidepool_window *w, place *at)
 static void finish_pixels(const tidepool_channels *c, const int32_t *factors, const int32_t *sums,
                           int32_t count, int8_t *output, int32_t step)
 {
+    const int32_t factor_step = c->factor_step;
     if (c->general) {
         for (int32_t i = 0; i < count; ++i) {
             output[i + step] = tidepool_finish_general(sums[count + i], factors);
             output[i] = tidepool_finish_general(sums[i], factors);
-            factors += c->factor_step;
+            factors += factor_step;
         }
         return;
     }
@@ -109,7 +110,7 @@ static void finish_pixels(const tidepool_channels *c, const int32_t *factors, co
         const int32_t multiplier = factors[0];
         const int32_t addend = factors[1];
         const int32_t right = factors[2];
-        factors += c->factor_step;
+        factors += factor_step;
         output[i + step] = tidepool_finish(sums[count + i], multiplier, addend, right);
         output[i] = tidepool_finish(sums[i], multiplier, addend, right);
     }
@@ -124,11 +125,7 @@ static void run_channels(const tidepool_channels *c, const int8_t *windows, int3
     const int32_t *factors = c->factors + first * c->factor_step;
     int32_t sums[2 * TIDEPOOL_FOUR];
     for (; first + TIDEPOOL_FOUR <= last; first += TIDEPOOL_FOUR) {
-        for (int32_t i = 0; i < TIDEPOOL_FOUR; ++i) {
-            sums[i] = c->starts[first + i];
-            sums[TIDEPOOL_FOUR + i] = sums[i];
-        }
-        tidepool_add_two_rows(windows, second, weights, taps, sums);
+        tidepool_two_rows(windows, second, weights, taps, c->starts + first, sums);
         finish_pixels(c, factors, sums, TIDEPOOL_FOUR, output + first, step);
         weights += TIDEPOOL_FOUR * taps;
         factors += TIDEPOOL_FOUR * c->factor_step;

@@ -6,12 +6,21 @@
 #define EIGHT 8
 
 /* The outputs of `count` sums. */
-static void finish_row(const tidepool_channels *c, const int32_t *factors, const int32_t *sums,
-                       int32_t count, int8_t *output)
+static void finish_sums(const tidepool_channels *c, const int32_t *factor, const int32_t *sums,
+                        int32_t count, int32_t correction, int8_t *output)
 {
-    for (int32_t i = 0; i < count; ++i) {
-        output[i] = tidepool_finish_either(sums[i], factors, c->general);
-        factors += c->factor_step;
+    const int32_t factor_step = c->factor_step;
+    const int8_t *const end = output + count;
+    if (c->general) {
+        for (; output != end; ++output) {
+            *output = tidepool_finish_general(*sums++ + correction, factor);
+            factor += factor_step;
+        }
+        return;
+    }
+    for (; output != end; ++output) {
+        *output = tidepool_finish(*sums++ + correction, factor[0], factor[1], factor[2]);
+        factor += factor_step;
     }
 }
 
@@ -21,30 +30,32 @@ static void run_row(const tidepool_fully_connected_params *p, const int8_t *row,
 {
     const tidepool_channels *c = &p->channels;
     const int8_t *weights = c->weights;
+    const int32_t *starts = c->starts;
+    const int32_t *factor = c->factors;
     const int32_t depth = p->input_depth;
-    int32_t size = EIGHT;
-    for (int32_t done = 0; done < p->output_depth; done += size) {
-        const int32_t left = p->output_depth - done;
-        size = (left >= EIGHT) ? EIGHT : (left >= TIDEPOOL_FOUR) ? TIDEPOOL_FOUR
-                                     : (left >= 2)               ? 2
-                                                                 : 1;
+    int32_t left = p->output_depth;
+    while (left > 0) {
         int32_t sums[EIGHT];
-        for (int32_t i = 0; i < size; ++i) {
-            sums[i] = c->starts[done + i] + correction;
-        }
-        if (size == EIGHT) {
-            tidepool_add_eight(row, weights, depth, sums);
-        } else if (size == TIDEPOOL_FOUR) {
-            tidepool_add_row(row, weights, depth, sums);
+        int32_t size = EIGHT;
+        if (left >= EIGHT) {
+            tidepool_row_by_eight(row, weights, depth, starts, sums);
+        } else if (left >= TIDEPOOL_FOUR) {
+            size = TIDEPOOL_FOUR;
+            tidepool_row_by_four(row, weights, depth, starts, sums);
         } else {
             /* A single channel counts as two. */
-            sums[size - 1] = c->starts[done + size - 1] + correction;
+            size = (left > 1) ? 2 : 1;
+            sums[0] = starts[0];
+            sums[1] = starts[size - 1];
             tidepool_add_products(row, weights, weights + (size - 1) * depth, depth, sums);
         }
+        finish_sums(c, factor, sums, size, correction, output);
+        output += size;
+        factor += size * c->factor_step;
         weights += size * depth;
-        finish_row(c, c->factors + done * c->factor_step, sums, size, output + done);
+        starts += size;
+        left -= size;
     }
-    tidepool_clamp_all(output, p->output_depth, c->output_min, c->output_max);
 }
 
 TIDEPOOL_KERNEL
@@ -58,8 +69,10 @@ void tidepool_fully_connected(const tidepool_fully_connected_params *params, con
                 sum += input[d];
             }
         }
-        run_row(params, input, -sum * params->weights_zero_point, output);
+        run_row(params, input, -sum * params->weights_zero_point,
+                output + b * params->output_depth);
         input += params->input_depth;
-        output += params->output_depth;
     }
+    tidepool_clamp_all(output, params->batches * params->output_depth,
+                       params->channels.output_min, params->channels.output_max);
 }

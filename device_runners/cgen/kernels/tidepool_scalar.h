@@ -19,9 +19,9 @@ extern "C" {
 
 #define TIDEPOOL_NOINLINE static __attribute__((noinline,unused))
 
-/* Adds two sums of products of bytes; the bytes of `shared` are loaded once for both. */
+/* Two sums of products of bytes; the bytes of `shared` are loaded once for both. */
 TIDEPOOL_NOINLINE void tidepool_add_products(const int8_t *shared, const int8_t *first,
-                                         const int8_t *second, int32_t taps, int32_t *sums)
+                                             const int8_t *second, int32_t taps, int32_t *sums)
 {
     int32_t a = sums[0];
     int32_t b = sums[1];
@@ -101,19 +101,34 @@ static __attribute__((naked, noinline)) void tidepool_add_row(
 }
 
 /* Two rows by four channels: sums[0] to [3] of the first row, [4] to [7] of the second. */
-TIDEPOOL_NOINLINE void tidepool_add_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
-                                         int32_t taps, int32_t *sums)
+static inline void tidepool_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
+                                     int32_t taps, const int32_t *starts, int32_t *sums)
 {
+    for (int32_t i = 0; i < TIDEPOOL_FOUR; ++i) {
+        sums[i] = starts[i];
+        sums[TIDEPOOL_FOUR + i] = starts[i];
+    }
     tidepool_add_row(x, weights, taps, sums);
     tidepool_add_row(y, weights, taps, sums + TIDEPOOL_FOUR);
 }
 
-/* One row by eight channels. */
-TIDEPOOL_NOINLINE void tidepool_add_eight(const int8_t *x, const int8_t *weights, int32_t taps,
-                                      int32_t *sums)
+/* One row by four channels. */
+static inline void tidepool_row_by_four(const int8_t *x, const int8_t *weights, int32_t taps,
+                                        const int32_t *starts, int32_t *sums)
 {
+    for (int32_t i = 0; i < TIDEPOOL_FOUR; ++i) {
+        sums[i] = starts[i];
+    }
     tidepool_add_row(x, weights, taps, sums);
-    tidepool_add_row(x, weights + TIDEPOOL_FOUR * taps, taps, sums + TIDEPOOL_FOUR);
+}
+
+/* One row by eight channels. */
+static inline void tidepool_row_by_eight(const int8_t *x, const int8_t *weights, int32_t taps,
+                                         const int32_t *starts, int32_t *sums)
+{
+    tidepool_row_by_four(x, weights, taps, starts, sums);
+    tidepool_row_by_four(x, weights + TIDEPOOL_FOUR * taps, taps, starts + TIDEPOOL_FOUR,
+                         sums + TIDEPOOL_FOUR);
 }
 
 #else
@@ -125,11 +140,11 @@ TIDEPOOL_NOINLINE void tidepool_add_eight(const int8_t *x, const int8_t *weights
     s##2 += (tap) * (weights)[2];        \
     s##3 += (tap * (weights)[3])
 
-/* Adds the products of one row of taps with four channels' weights. */
-TIDEPOOL_NOINLINE void tidepool_add_row(const int8_t *x, const int8_t *weights, int32_t taps,
-                                    int32_t *sums)
+/* One row by four channels. */
+TIDEPOOL_NOINLINE void tidepool_row_by_four(const int8_t *x, const int8_t *weights, int32_t taps,
+                                            const int32_t *starts, int32_t *sums)
 {
-    int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
+    int32_t a0 = starts[0], a1 = starts[1], a2 = starts[2], a3 = starts[3];
     for (; taps >= 2; taps -= 2) {
         TIDEPOOL_PRODUCTS(a, x[0], weights);
         TIDEPOOL_PRODUCTS(a, x[1], weights + 4);
@@ -142,32 +157,40 @@ TIDEPOOL_NOINLINE void tidepool_add_row(const int8_t *x, const int8_t *weights, 
     sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
 }
 
-/* One tap of two rows for four channels. */
+/* One tap of two rows for four channels, weight by weight: none has to be kept. */
 #define TIDEPOOL_TWO_TAPS(x, y, weights)             \
     do {                                             \
         const int32_t one = (x);                     \
         const int32_t other = (y);                   \
-        TIDEPOOL_PRODUCTS(a, one, weights);          \
-        TIDEPOOL_PRODUCTS(b, other, weights);        \
+        a0 += one * (weights)[0];                    \
+        b0 += other * (weights)[0];                  \
+        a1 += one * (weights)[1];                    \
+        b1 += other * (weights)[1];                  \
+        a2 += one * (weights)[2];                    \
+        b2 += other * (weights)[2];                  \
+        a3 += one * (weights)[3];                    \
+        b3 += other * (weights)[3];                  \
     } while (0)
 
 /* Two rows by four channels: sums[0] to [3] of the first row, [4] to [7] of the second. */
-TIDEPOOL_NOINLINE void tidepool_add_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
-                                         int32_t taps, int32_t *sums)
+TIDEPOOL_NOINLINE void tidepool_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
+                                         int32_t taps, const int32_t *starts, int32_t *sums)
 {
-    int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
-    int32_t b0 = sums[4], b1 = sums[5], b2 = sums[6], b3 = sums[7];
-    const int8_t *const end = x + taps;
-    for (const int8_t *const quads = x + (taps & -4); x != quads; x += 4, y += 4) {
+    int32_t a0 = starts[0], a1 = starts[1], a2 = starts[2], a3 = starts[3];
+    int32_t b0 = a0, b1 = a1, b2 = a2, b3 = a3;
+    const int8_t *const end = weights + 4 * taps;
+    for (const int8_t *const quads = weights + 4 * (taps & -4); weights != quads; weights += 16) {
         TIDEPOOL_TWO_TAPS(x[0], y[0], weights);
         TIDEPOOL_TWO_TAPS(x[1], y[1], weights + 4);
         TIDEPOOL_TWO_TAPS(x[2], y[2], weights + 8);
         TIDEPOOL_TWO_TAPS(x[3], y[3], weights + 12);
-        weights += 16;
+        x += 4;
+        y += 4;
     }
-    for (; x != end; ++x, ++y) {
+    for (; weights != end; weights += 4) {
         TIDEPOOL_TWO_TAPS(*x, *y, weights);
-        weights += 4;
+        ++x;
+        ++y;
     }
     sums[0] = a0, sums[1] = a1, sums[2] = a2, sums[3] = a3;
     sums[4] = b0, sums[5] = b1, sums[6] = b2, sums[7] = b3;
@@ -178,11 +201,11 @@ TIDEPOOL_NOINLINE void tidepool_add_two_rows(const int8_t *x, const int8_t *y, c
     TIDEPOOL_PRODUCTS(b, x[i], more + 4 * (i))
 
 /* One row by eight channels. */
-TIDEPOOL_NOINLINE void tidepool_add_eight(const int8_t *x, const int8_t *weights, int32_t taps,
-                                          int32_t *sums)
+TIDEPOOL_NOINLINE void tidepool_row_by_eight(const int8_t *x, const int8_t *weights, int32_t taps,
+                                             const int32_t *starts, int32_t *sums)
 {
-    int32_t a0 = sums[0], a1 = sums[1], a2 = sums[2], a3 = sums[3];
-    int32_t b0 = sums[4], b1 = sums[5], b2 = sums[6], b3 = sums[7];
+    int32_t a0 = starts[0], a1 = starts[1], a2 = starts[2], a3 = starts[3];
+    int32_t b0 = starts[4], b1 = starts[5], b2 = starts[6], b3 = starts[7];
     const int8_t *more = weights + 4 * taps;
     const int8_t *const end = x + taps;
     for (const int8_t *const quads = x + (taps & -4); x != quads; x += 4) {
