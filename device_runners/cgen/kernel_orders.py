@@ -43,7 +43,11 @@ def _per_channel(params: Params) -> AccessPattern:
 
 
 def _fully_connected(params: Params) -> AccessPattern:
-    return Dense(params["batches"], params["input_depth"], params["output_depth"])
+    """By eight channels; four of those that are left, then two, then one."""
+    channels = params["output_depth"]
+    rest = [n for n in (8, 4, 2) if channels % n == 0]
+    together = rest[0] if rest else 1
+    return Dense(params["batches"], params["input_depth"], channels, together)
 
 
 def _elementwise(params: Params) -> AccessPattern:

@@ -83,18 +83,18 @@ static inline void run_3x3(const job *j, int32_t step)
     }
 }
 
-TIDEPOOL_NOINLINE void run_3x3_stride_1(const job *j)
+TIDEPOOL_APART void run_3x3_stride_1(const job *j)
 {
     run_3x3(j, FOUR);
 }
 
-TIDEPOOL_NOINLINE void run_3x3_stride_2(const job *j)
+TIDEPOOL_APART void run_3x3_stride_2(const job *j)
 {
     run_3x3(j, 2 * FOUR);
 }
 
 /* The sums of two neighbouring outputs. */
-TIDEPOOL_NOINLINE void add_window(const job *j, const uint8_t *x, int32_t *sums)
+TIDEPOOL_APART void add_window(const job *j, const uint8_t *x, int32_t *sums)
 {
     const int8_t *weights = j->weights;
     int32_t a = j->start;
@@ -115,7 +115,7 @@ TIDEPOOL_NOINLINE void add_window(const job *j, const uint8_t *x, int32_t *sums)
     sums[1] = b;
 }
 
-TIDEPOOL_NOINLINE void run_any(const job *j, int32_t general)
+TIDEPOOL_APART void run_any(const job *j, int32_t general)
 {
     for (int32_t row = 0; row < j->rows; ++row) {
         const uint8_t *const x = j->x + row * j->x_row;

@@ -17,10 +17,15 @@ extern "C" {
 
 #define TIDEPOOL_FOUR 4 /* channels whose weights lie tap by tap */
 
-#define TIDEPOOL_NOINLINE static __attribute__((noinline,unused))
+/* Where registers are scarce, a loop by itself gets more of them. */
+#if defined(__GNUC__)
+#define TIDEPOOL_APART static __attribute__((noinline, unused))
+#else
+#define TIDEPOOL_APART static
+#endif
 
 /* Two sums of products of bytes; the bytes of `shared` are loaded once for both. */
-TIDEPOOL_NOINLINE void tidepool_add_products(const int8_t *shared, const int8_t *first,
+TIDEPOOL_APART void tidepool_add_products(const int8_t *shared, const int8_t *first,
                                              const int8_t *second, int32_t taps, int32_t *sums)
 {
     int32_t a = sums[0];
@@ -141,7 +146,7 @@ static inline void tidepool_row_by_eight(const int8_t *x, const int8_t *weights,
     s##3 += (tap * (weights)[3])
 
 /* One row by four channels. */
-TIDEPOOL_NOINLINE void tidepool_row_by_four(const int8_t *x, const int8_t *weights, int32_t taps,
+TIDEPOOL_APART void tidepool_row_by_four(const int8_t *x, const int8_t *weights, int32_t taps,
                                             const int32_t *starts, int32_t *sums)
 {
     int32_t a0 = starts[0], a1 = starts[1], a2 = starts[2], a3 = starts[3];
@@ -173,7 +178,7 @@ TIDEPOOL_NOINLINE void tidepool_row_by_four(const int8_t *x, const int8_t *weigh
     } while (0)
 
 /* Two rows by four channels: sums[0] to [3] of the first row, [4] to [7] of the second. */
-TIDEPOOL_NOINLINE void tidepool_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
+TIDEPOOL_APART void tidepool_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
                                          int32_t taps, const int32_t *starts, int32_t *sums)
 {
     int32_t a0 = starts[0], a1 = starts[1], a2 = starts[2], a3 = starts[3];
@@ -201,7 +206,7 @@ TIDEPOOL_NOINLINE void tidepool_two_rows(const int8_t *x, const int8_t *y, const
     TIDEPOOL_PRODUCTS(b, x[i], more + 4 * (i))
 
 /* One row by eight channels. */
-TIDEPOOL_NOINLINE void tidepool_row_by_eight(const int8_t *x, const int8_t *weights, int32_t taps,
+TIDEPOOL_APART void tidepool_row_by_eight(const int8_t *x, const int8_t *weights, int32_t taps,
                                              const int32_t *starts, int32_t *sums)
 {
     int32_t a0 = starts[0], a1 = starts[1], a2 = starts[2], a3 = starts[3];
@@ -256,7 +261,7 @@ static inline int8_t tidepool_finish(int32_t x, int32_t multiplier, int32_t adde
 }
 
 /* The same for every factor. */
-TIDEPOOL_NOINLINE int8_t tidepool_finish_general(int32_t sum, const int32_t *factor)
+TIDEPOOL_APART int8_t tidepool_finish_general(int32_t sum, const int32_t *factor)
 {
     const int32_t scaled = tidepool_requantize(sum, factor[0], factor[2]);
     return (int8_t)tidepool_clamp(scaled + factor[1], INT8_MIN, INT8_MAX);

@@ -27,6 +27,7 @@ from device_runners.cgen.operation import (
     OpContext,
     Operation,
 )
+from device_runners.cgen.requantization import INT8_MIN
 
 _DEFAULT_WEIGHTS_FORMAT = 0
 # The reference refuses a per-tensor bias whose scale is further off than this, in output steps.
@@ -86,6 +87,8 @@ def _accumulators(context: OpContext) -> Iterator[str]:
     channels = weights.shape[0]
     centered = context.data(1).astype(np.int64) - _weights_zero_point(weights)
     bounds = checks.accumulator_bounds(centered, source.zero_point, bias_values(context))
+    # The kernel takes the weights' zero point off behind the products.
+    bounds = bounds + -INT8_MIN * abs(_weights_zero_point(weights)) * weights.shape[1]
     multipliers = [quantize_multiplier(factor) for factor in _own_factors(context)]
     multipliers *= channels // len(multipliers)
     yield from checks.accumulators(bounds, multipliers)
