@@ -10,6 +10,7 @@ from support.graphs import random_inputs
 
 from converters.progress import no_progress
 from converters.tflite import write_graph
+from converters.tflite.graph import Graph
 from device_runners.runner import Int8Model
 from pipeline.comparison import reference_outputs
 from pipeline.listener import Silent
@@ -20,7 +21,11 @@ from pipeline.stages import mcu
 def assert_exact(seed: int, core: str, folder: Path) -> None:
     """Runs 30 random layers on a core and compares every tensor with the reference."""
     rng = np.random.default_rng(seed)
-    graph = dsp_graph(rng, 30)
+    assert_graph_exact(dsp_graph(rng, 30), rng, core, folder)
+
+
+def assert_graph_exact(graph: Graph, rng: np.random.Generator, core: str, folder: Path) -> None:
+    """Runs a graph on a core with random inputs and compares every tensor with the reference."""
     model = Int8Model("layers", write_graph(graph), graph)
     samples = [random_inputs(rng, graph) for _ in range(2)]
     trial = mcu.Trial(samples, reference_outputs(model.content, samples, no_progress))
