@@ -240,10 +240,9 @@ class Window:
         g = self.geometry
         channels = np.arange(g.input_channels)
         if self.pixels == 1 and self.rows == 1 and not self.buffered:
-            last = g.output_channels - 1
-            if self.per_channel:
-                last = (channels + 1) * (g.output_channels // g.input_channels) - 1
-            reads = np.repeat(pixels[:, None], g.input_channels, axis=1) * g.output_channels + last
+            per_input = g.output_channels // (g.input_channels if self.per_channel else 1)
+            group = channels if self.per_channel else np.zeros_like(channels)
+            reads = pixels[:, None] * g.output_channels + (group + 1) * per_input - 1
         else:
             reads = np.repeat(self._block(pixels, count)[:, None], g.input_channels, axis=1)
             reads = reads * g.output_channels

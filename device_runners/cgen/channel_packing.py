@@ -119,9 +119,7 @@ def _any_constant(channels: Sequence[_Channel | None]) -> bool:
     return any(channel is not None and channel.constant for channel in channels)
 
 
-def _short_form(
-    multiplier: Multiplier, low: int, high: int, zero_point: int
-) -> _Channel | None:
+def _short_form(multiplier: Multiplier, low: int, high: int, zero_point: int) -> _Channel | None:
     """The factor ``(2 m - 2**32, 2**(right - 1) + (zero point << right), right)``, or None.
 
     Args:

@@ -30,8 +30,10 @@ CORES = MappingProxyType(
 )
 """The board that stands for a core when only the core is named."""
 
-_OF_ANOTHER_CORE = MappingProxyType({"cortex-m0plus": ("-mcpu=cortex-m0plus", "-mthumb", "-mfloat-abi=soft")})
-"""Compiler flags of cores whose board has a larger one, which executes all of their instructions."""
+_OF_ANOTHER_CORE = MappingProxyType(
+    {"cortex-m0plus": ("-mcpu=cortex-m0plus", "-mthumb", "-mfloat-abi=soft")}
+)
+"""Compiler flags of cores whose board has a larger one, which has all of their instructions."""
 
 
 class Fpu(StrEnum):
