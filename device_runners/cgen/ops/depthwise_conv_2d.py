@@ -62,7 +62,7 @@ def _check(context: OpContext) -> Iterator[str]:
 
 _CHANNELS = 4  # of the kernel's lines
 _INPUT_OFFSET = 128  # in them
-_LINES_BYTES = 1024
+_LINES_BYTES = 512
 
 
 def _multiplier(context: OpContext) -> int:
