@@ -137,17 +137,15 @@ TIDEPOOL_APART void run_any(const job *j, int32_t general)
 static void copy_line(const lines *l, const int8_t *from, int32_t channels, uint8_t *to)
 {
     to += l->left;
-#if TIDEPOOL_WORDS_ANYWHERE
-    if (l->channels == FOUR) {
+    const int words = TIDEPOOL_WORDS_ANYWHERE || (channels & 3) == 0;
+    if (l->channels == FOUR && words && tidepool_are_words(from, (const int8_t *)to)) {
         for (int32_t x = l->columns; x > 0; --x) {
-            const uint32_t word = tidepool_load_word(from) ^ SIGNS;
-            memcpy(to, &word, FOUR);
+            tidepool_put_word((int8_t *)to, tidepool_word_at(from) ^ SIGNS);
             from += channels;
             to += FOUR;
         }
         return;
     }
-#endif
     for (int32_t c = 0; c < l->channels; ++c) {
         const int8_t *x = from + c;
         uint8_t *y = to + c;
