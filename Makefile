@@ -29,7 +29,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  MODEL=file or folder   (default: $(MODEL))     DATASET=...   CONFIG=tidepool.toml"
-	@echo "  CORE=cortex-m3|m4|m7|m33|m55   SAMPLES=n   RUNTIME=aot|tflm|both   QAT=on|auto"
+	@echo "  CORE=cortex-m0plus|m3|m4|m7|m33|m55   SAMPLES=n   RUNTIME=aot|tflm|both   QAT=on|auto"
 	@echo "  BOARD=... (tidepool boards list)   FORMAT=...   ARGS='any other option'"
 
 mcu: $(READY) ## deploy MODEL to a Cortex-M CORE and prove it on the emulator

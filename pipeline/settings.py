@@ -166,7 +166,7 @@ class McuSettings(_Section):
 
     core: str = Field(
         "cortex-m4",
-        description="cortex-m3, -m4, -m7, -m33 or -m55; or a board of `tidepool boards list`",
+        description="cortex-m0plus, -m3, -m4, -m7, -m33, -m55 or a board of `tidepool boards list`",
     )
     emulator: EmulatorKind = Field(
         EmulatorKind.QEMU, description="qemu; renode: every board, needs renode on the PATH"

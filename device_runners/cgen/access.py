@@ -146,14 +146,16 @@ class Dense:
         batches: Rows.
         depth: Elements of an input row.
         channels: Elements of an output row.
+        together: How many of them, the last ones of a row, come from the last reading of its input.
     """
 
     batches: int
     depth: int
     channels: int
+    together: int = 1
 
     def accesses(self) -> Accesses:
-        last = (np.arange(self.batches) + 1) * self.channels - 1
+        last = (np.arange(self.batches) + 1) * self.channels - self.together
         return Accesses(np.arange(self.batches * self.channels), (np.repeat(last, self.depth),))
 
 
@@ -185,7 +187,6 @@ class Window:
     Attributes:
         geometry: Sizes.
         per_channel: Output channel c reads one input channel only (depthwise, pools).
-        groups: Groups of channels, if not.
         pixels: The most consecutive output pixels that are computed together.
         rows: Output rows within which the order is free, counted from row 0. 1: row by row.
         buffered: Whether everything that is computed together is read before the first of it is
@@ -194,7 +195,6 @@ class Window:
 
     geometry: Geometry
     per_channel: bool = False
-    groups: int = 1
     pixels: int = 1
     rows: int = 1
     buffered: bool = False
@@ -240,10 +240,9 @@ class Window:
         g = self.geometry
         channels = np.arange(g.input_channels)
         if self.pixels == 1 and self.rows == 1 and not self.buffered:
-            per_input = g.output_channels // (g.input_channels if self.per_channel else self.groups)
-            group = channels if self.per_channel else channels // (g.input_channels // self.groups)
-            last_channel = (group + 1) * per_input - 1
-            reads = pixels[:, None] * g.output_channels + last_channel
+            per_input = g.output_channels // (g.input_channels if self.per_channel else 1)
+            group = channels if self.per_channel else np.zeros_like(channels)
+            reads = pixels[:, None] * g.output_channels + (group + 1) * per_input - 1
         else:
             reads = np.repeat(self._block(pixels, count)[:, None], g.input_channels, axis=1)
             reads = reads * g.output_channels

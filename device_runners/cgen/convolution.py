@@ -10,8 +10,7 @@ import numpy as np
 
 from converters.tflite.graph import Array, Padding, Tensor
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
-from device_runners.cgen.operation import ConstantArray, OpContext, Symbol
-from device_runners.cgen.requantization import activation_range
+from device_runners.cgen.operation import ConstantArray, OpContext
 
 
 @dataclass(frozen=True)
@@ -119,34 +118,6 @@ def multiplier_arrays(
         ConstantArray(context.name("multipliers"), "int32_t", values),
         ConstantArray(context.name("shifts"), "int8_t", shifts),
     )
-
-
-def channel_params(
-    context: OpContext, channels: int
-) -> tuple[dict[str, object], tuple[ConstantArray, ...]]:
-    """The fields from the zero points on that both convolutions have, and their arrays."""
-    weights = context.input(1)
-    multipliers = channel_multipliers(context, channels)
-    low, high = activation_range(context.output, activation_of(context))
-    arrays = [
-        ConstantArray(f"t{weights.index}_weights", "int8_t", context.data(1), weights.name),
-        *multiplier_arrays(context, multipliers),
-    ]
-    bias, bias_name = context.optional_input(2), "NULL"
-    if bias is not None:
-        bias_name = f"t{bias.index}_bias"
-        arrays.append(ConstantArray(bias_name, "int32_t", context.data(2), bias.name))
-    params: dict[str, object] = {
-        "input_zero_point": context.input(0).zero_point,
-        "output_zero_point": context.output.zero_point,
-        "output_min": low,
-        "output_max": high,
-        "weights": Symbol(arrays[0].name),
-        "bias": Symbol(bias_name),
-        "multipliers": Symbol(arrays[1].name),
-        "shifts": Symbol(arrays[2].name),
-    }
-    return params, tuple(arrays)
 
 
 def activation_of(context: OpContext) -> Any:

@@ -30,9 +30,12 @@ def _window(params: Params) -> Geometry:
     return Geometry(**params["window"])
 
 
-def _conv_2d(params: Params) -> AccessPattern:
+def _two_pixels(params: Params) -> AccessPattern:
+    """Two pixels' windows are copied into scratch memory before any of them is written, but those
+    of each group of channels only when the group before is written."""
     geometry = _window(params)
-    return Window(geometry, groups=geometry.input_channels // params["filter_channels"])
+    one_group = geometry.input_channels == params["filter_channels"]
+    return Window(geometry, pixels=2, buffered=one_group)
 
 
 def _per_channel(params: Params) -> AccessPattern:
@@ -40,7 +43,11 @@ def _per_channel(params: Params) -> AccessPattern:
 
 
 def _fully_connected(params: Params) -> AccessPattern:
-    return Dense(params["batches"], params["input_depth"], params["output_depth"])
+    """By eight channels; four of those that are left, then two, then one."""
+    channels = params["output_depth"]
+    rest = [n for n in (8, 4, 2) if channels % n == 0]
+    together = rest[0] if rest else 1
+    return Dense(params["batches"], params["input_depth"], channels, together)
 
 
 def _elementwise(params: Params) -> AccessPattern:
@@ -96,11 +103,10 @@ ORDERS: Mapping[str, Callable[[Params], AccessPattern]] = {
     "tidepool_add": _broadcast,
     "tidepool_add_affine": lambda params: Elementwise(params["count"], operands=2),
     "tidepool_average_pool_2d": _per_channel,
-    "tidepool_conv_2d": _conv_2d,
+    "tidepool_conv_2d": _two_pixels,
     "tidepool_conv_2d_dsp": _three_pixels,
     "tidepool_conv_2d_mve": _pairs_of_pixels,
     "tidepool_copy": _copy,
-    "tidepool_depthwise_conv_2d": _per_channel,
     "tidepool_depthwise_conv_2d_dsp": _four_channels,
     "tidepool_fully_connected": _fully_connected,
     "tidepool_l2_normalization": _rows_in_place,
@@ -128,7 +134,6 @@ SPLITTABLE = frozenset(
         "tidepool_conv_2d",
         "tidepool_conv_2d_dsp",
         "tidepool_conv_2d_mve",
-        "tidepool_depthwise_conv_2d",
         "tidepool_depthwise_conv_2d_dsp",
         "tidepool_max_pool_2d",
     }
@@ -142,10 +147,23 @@ def _whole_words(params: Params) -> bool:
     return bool(params["window"]["input_channels"] % 4 == 0)
 
 
+def _one_by_one(params: Params) -> bool:
+    """Four channels at a time, each computed once; the rows of a window are copied before any
+    output of it is written, the output being no larger than the input in any direction."""
+    w = params["window"]
+    return bool(
+        params["depth_multiplier"] == 1
+        and w["output_height"] <= w["input_height"]
+        and w["output_width"] <= w["input_width"]
+        and w["pad_top"] <= (w["filter_height"] - 1) * w["dilation_height"]
+    )
+
+
 IN_PLACE: Mapping[str, Callable[[Params], bool]] = {
     "tidepool_depthwise_3x3_dsp": _whole_words,
     # Eight channels at a time, all rows, none twice; rows are read before results take their place.
     "tidepool_depthwise_3x3_mve": lambda _: True,
+    "tidepool_depthwise_conv_2d": _one_by_one,
 }
 """Functions whose output may lie exactly where the input begins, but not elsewhere in it."""
 

@@ -20,6 +20,7 @@ BOARDS_DIRECTORY = Path(__file__).parent / "boards"
 
 CORES = MappingProxyType(
     {
+        "cortex-m0plus": "mps2-an385",
         "cortex-m3": "mps2-an385",
         "cortex-m4": "mps2-an386",
         "cortex-m7": "mps2-an500",
@@ -28,6 +29,11 @@ CORES = MappingProxyType(
     }
 )
 """The board that stands for a core when only the core is named."""
+
+_OF_ANOTHER_CORE = MappingProxyType(
+    {"cortex-m0plus": ("-mcpu=cortex-m0plus", "-mthumb", "-mfloat-abi=soft")}
+)
+"""Compiler flags of cores whose board has a larger one, which has all of their instructions."""
 
 
 class Fpu(StrEnum):
@@ -278,13 +284,26 @@ def find_board(name: str) -> Board:
     by_name = {board.name: board for board in all_boards()}
     board = by_name.get(CORES.get(name, name))
     if board is not None:
-        return board
+        return _with_code_for(name, board) if name in _OF_ANOTHER_CORE else board
     known = [*CORES, *by_name]
     nearest = difflib.get_close_matches(name, known, n=1)
     raise TidepoolError(
         f"unknown core or board {name!r}",
         hint=(f"Did you mean {nearest[0]}? " if nearest else "")
         + f"Cores: {', '.join(CORES)}. Boards: {', '.join(by_name)}.",
+    )
+
+
+def _with_code_for(core: str, board: Board) -> Board:
+    """The board of a larger core, with code for this one."""
+    return board.model_copy(
+        update={
+            "name": f"{board.name}-{core}",
+            "description": f"{board.description}, with code for a {core}",
+            "core": core,
+            "gcc_flags": _OF_ANOTHER_CORE[core],
+            "tflm_target_arch": core,
+        }
     )
 
 

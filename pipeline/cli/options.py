@@ -44,7 +44,7 @@ Core = Annotated[
     typer.Option(
         "--core",
         metavar="CORE",
-        help="cortex-m3, -m4, -m7, -m33 or -m55; or a board (tidepool boards list).",
+        help="cortex-m0plus, -m3, -m4, -m7, -m33, -m55 or a board (tidepool boards list).",
     ),
 ]
 Emulator = Annotated[

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.emulated_layers import assert_graph_exact
+from support.more_graphs import make_any_graph
 
 
 @pytest.mark.slow
@@ -14,4 +16,5 @@ from support.emulated_layers import assert_graph_exact
 def test_random_graphs_are_exact_on_the_core(core: str, first: int, tmp_path: Path) -> None:
     for seed in range(first, first + 8):
         print(f"seed {seed}")
-        assert_graph_exact(seed, core, tmp_path / str(seed))
+        rng = np.random.default_rng(seed)
+        assert_graph_exact(make_any_graph(rng), rng, core, tmp_path / str(seed))

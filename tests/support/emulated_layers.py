@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from support.dsp_layers import dsp_graph
 from support.graphs import random_inputs
-from support.more_graphs import make_any_graph
 
 from converters.progress import no_progress
 from converters.tflite import write_graph
@@ -22,16 +21,11 @@ from pipeline.stages import mcu
 def assert_exact(seed: int, core: str, folder: Path) -> None:
     """Runs 30 random layers on a core and compares every tensor with the reference."""
     rng = np.random.default_rng(seed)
-    _assert_exact(dsp_graph(rng, 30), rng, core, folder)
+    assert_graph_exact(dsp_graph(rng, 30), rng, core, folder)
 
 
-def assert_graph_exact(seed: int, core: str, folder: Path) -> None:
-    """The same for a random graph over all operators."""
-    rng = np.random.default_rng(seed)
-    _assert_exact(make_any_graph(rng), rng, core, folder)
-
-
-def _assert_exact(graph: Graph, rng: np.random.Generator, core: str, folder: Path) -> None:
+def assert_graph_exact(graph: Graph, rng: np.random.Generator, core: str, folder: Path) -> None:
+    """Runs a graph on a core with random inputs and compares every tensor with the reference."""
     model = Int8Model("layers", write_graph(graph), graph)
     samples = [random_inputs(rng, graph) for _ in range(2)]
     trial = mcu.Trial(samples, reference_outputs(model.content, samples, no_progress))

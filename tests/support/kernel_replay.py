@@ -46,6 +46,51 @@ def _pixels(w: Mapping[str, int]) -> Iterator[list[int]]:
         yield window
 
 
+def pixel_by_pixel(p: Params) -> Iterator[Step]:
+    """A convolution as the reference runs it, all input channels for each output."""
+    return _window(p, lambda p, _: range(p["window"]["input_channels"]))
+
+
+def _conv_2d(p: Params) -> Iterator[Step]:
+    """Two pixels at a time, group by group: their windows are copied, then the outputs written, the
+    second pixel's ahead of the first one's."""
+    w = p["window"]
+    depth, channels, written = p["filter_channels"], w["output_channels"], 0
+    filters = channels // (w["input_channels"] // depth)
+    for block in _batched(list(_pixels(w)), 2):
+        for group in range(w["input_channels"] // depth):
+            for place in itertools.chain(*block):
+                yield from (("r", 0, place + group * depth + i) for i in range(depth))
+            for c in range(group * filters, (group + 1) * filters):
+                for pixel in reversed(range(len(block))):
+                    yield "w", 0, (written + pixel) * channels + c
+        written += len(block)
+
+
+def _depthwise(p: Params) -> Iterator[Step]:
+    """Four channels of an image at a time, in bands: the rows of the input that are new in a band
+    are copied, then each channel's outputs written; of an odd number the last but one again."""
+    w = p["window"]
+    channels, stride = w["input_channels"], w["stride_height"]
+    extent = (w["filter_height"] - 1) * w["dilation_height"] + 1
+    shared = max(extent - stride, 0)
+    for b, first in itertools.product(range(w["batches"]), range(0, channels, 4)):
+        four = range(first, min(first + 4, channels))
+        for done in range(0, w["output_height"], p["band"]):
+            rows = range(done, min(done + p["band"], w["output_height"]))
+            begin = done * stride - w["pad_top"]
+            end = begin + (len(rows) - 1) * stride + extent
+            for y in range(max(begin + (shared if done else 0), 0), min(end, w["input_height"])):
+                row = (b * w["input_height"] + y) * w["input_width"]
+                for x in range(w["input_width"]):
+                    yield from (("r", 0, (row + x) * channels + c) for c in four)
+            for c, m, y in itertools.product(four, range(p["depth_multiplier"]), rows):
+                row = (b * w["output_height"] + y) * w["output_width"]
+                for x in (*range(w["output_width"]), *range(w["output_width"])[-2:]):
+                    place = (row + x) * w["output_channels"]
+                    yield "w", 0, place + c * p["depth_multiplier"] + m
+
+
 def _conv_2d_dsp(p: Params) -> Iterator[Step]:
     """Three pixels' windows, then all channels of the three."""
     w = p["window"]
@@ -147,28 +192,20 @@ def _batched(items: list[list[int]], count: int) -> Iterator[list[list[int]]]:
     return (items[i : i + count] for i in range(0, len(items), count))
 
 
-def _conv_2d(p: Params) -> Iterator[Step]:
-    def group(p: Params, c: int) -> Sequence[int]:
-        depth = p["filter_channels"]
-        filters = p["window"]["output_channels"] // (p["window"]["input_channels"] // depth)
-        return range(c // filters * depth, (c // filters + 1) * depth)
-
-    return _window(p, group)
-
-
-def _depthwise(p: Params) -> Iterator[Step]:
-    return _window(p, lambda p, c: (c // p["depth_multiplier"],))
-
-
 def _pool(p: Params) -> Iterator[Step]:
     return _window(p, lambda _, c: (c,))
 
 
 def _fully_connected(p: Params) -> Iterator[Step]:
-    for b, c in itertools.product(range(p["batches"]), range(p["output_depth"])):
-        for d in range(p["input_depth"]):
-            yield "r", 0, b * p["input_depth"] + d
-        yield "w", 0, b * p["output_depth"] + c
+    """A row by eight channels at a time, by four, two and one at its end."""
+    for b in range(p["batches"]):
+        done = 0
+        while done < p["output_depth"]:
+            count = next(n for n in (8, 4, 2, 1) if n <= p["output_depth"] - done)
+            yield from (("r", 0, b * p["input_depth"] + d) for d in range(p["input_depth"]))
+            begin = b * p["output_depth"] + done
+            yield from (("w", 0, place) for place in range(begin, begin + count))
+            done += count
 
 
 def _elementwise(p: Params) -> Iterator[Step]:

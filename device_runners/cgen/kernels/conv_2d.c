@@ -1,61 +1,190 @@
-/* CONV_2D, int8: any window, stride, dilation and number of groups. */
-#include "tidepool_arithmetic.h"
+/* CONV_2D, int8: any window, stride, dilation and number of groups.
+ *
+ * Two windows at a time are copied to scratch memory, where padding is the input's zero point; then
+ * they are multiplied with four output channels at a time. */
 #include "tidepool_images.h"
+#include "tidepool_scalar.h"
 
-/* The sum over one window, at (origin_y, origin_x) of an image, for one output channel. */
-static int32_t window_sum(const tidepool_conv_2d_params *p, const int8_t *image, int32_t origin_y,
-                          int32_t origin_x, const int8_t *weights)
+/* An output pixel's window. */
+typedef struct {
+    const int8_t *image;
+    int32_t column; /* of the output */
+    int32_t row;
+    int32_t y; /* of the window's first row */
+    int32_t x;
+} place;
+
+/* What does not change from window to window. */
+typedef struct {
+    int32_t taps;
+    int32_t filters;    /* output channels of a group */
+    int32_t run;        /* input bytes that lie together */
+    int32_t row_runs;   /* of a row of the window */
+    int32_t run_places; /* columns of the window in a run */
+} layout;
+
+static layout layout_of(const tidepool_conv_2d_params *p)
 {
     const tidepool_window *w = &p->window;
-    int32_t sum = 0;
+    const int whole = p->filter_channels == w->input_channels && w->dilation_width == 1;
+    const int32_t places = whole ? w->filter_width : 1;
+    const layout result = {w->filter_height * w->filter_width * p->filter_channels,
+                           w->output_channels / (w->input_channels / p->filter_channels),
+                           places * p->filter_channels, w->filter_width / places, places};
+    return result;
+}
+
+/* One run: columns before x = 0 and from x = input_width on are padding. */
+static void copy_run(const tidepool_conv_2d_params *p, const layout *l, const int8_t *row,
+                     int32_t x, int8_t *to)
+{
+    const tidepool_window *w = &p->window;
+    const int32_t places = l->run_places;
+    const int32_t first = tidepool_clamp(-x, 0, places);
+    const int32_t last = tidepool_clamp(w->input_width - x, first, places);
+    const int32_t size = p->filter_channels;
+    tidepool_fill_bytes(to, p->input_zero_point, first * size);
+    tidepool_copy_bytes(to + first * size, row + (x + first) * w->input_channels,
+                        (last - first) * size);
+    tidepool_fill_bytes(to + last * size, p->input_zero_point, (places - last) * size);
+}
+
+/* Copies one group's channels of a window. */
+static void copy_window(const tidepool_conv_2d_params *p, const layout *l, const place *at,
+                        int32_t channel, int8_t *to)
+{
+    const tidepool_window *w = &p->window;
+    const int32_t pitch = w->input_width * w->input_channels;
+    const int32_t width = (w->filter_width - 1) * w->dilation_width;
+    const int inside = at->x >= 0 && at->x + width < w->input_width;
+    const int8_t *row = at->image + at->y * pitch + channel;
+    int32_t y = at->y;
     for (int32_t fy = 0; fy < w->filter_height; ++fy) {
-        const int32_t y = origin_y + fy * w->dilation_height;
-        if (y < 0 || y >= w->input_height) {
-            continue;
+        int32_t x = at->x;
+        for (int32_t i = 0; i < l->row_runs; ++i) {
+            if (y < 0 || y >= w->input_height) {
+                tidepool_fill_bytes(to, p->input_zero_point, l->run);
+            } else if (inside) {
+                tidepool_copy_bytes(to, row + x * w->input_channels, l->run);
+            } else {
+                copy_run(p, l, row, x, to);
+            }
+            to += l->run;
+            x += w->dilation_width;
         }
-        for (int32_t fx = 0; fx < w->filter_width; ++fx) {
-            const int32_t x = origin_x + fx * w->dilation_width;
-            if (x < 0 || x >= w->input_width) {
-                continue;
-            }
-            const int8_t *pixel = image + (y * w->input_width + x) * w->input_channels;
-            const int8_t *tap = weights + (fy * w->filter_width + fx) * p->filter_channels;
-            for (int32_t c = 0; c < p->filter_channels; ++c) {
-                sum += tap[c] * (pixel[c] - p->input_zero_point);
-            }
+        y += w->dilation_height;
+        row += w->dilation_height * pitch;
+    }
+}
+
+/* Goes to the next output pixel. */
+static void advance(const tidepool_window *w, place *at)
+{
+    at->x += w->stride_width;
+    if (++at->column == w->output_width) {
+        at->column = 0;
+        at->x = -w->pad_left;
+        at->y += w->stride_height;
+        if (++at->row == w->output_height) {
+            at->row = 0;
+            at->y = -w->pad_top;
+            at->image += w->input_height * w->input_width * w->input_channels;
         }
     }
-    return sum;
+}
+
+/* The outputs of `count` channels of two pixels, which lie `step` bytes apart. */
+static void finish_pixels(const tidepool_channels *c, const int32_t *factors, const int32_t *sums,
+                          int32_t count, int8_t *output, int32_t step)
+{
+    const int32_t factor_step = c->factor_step;
+    if (c->general) {
+        for (int32_t i = 0; i < count; ++i) {
+            output[i + step] = tidepool_finish_general(sums[count + i], factors);
+            output[i] = tidepool_finish_general(sums[i], factors);
+            factors += factor_step;
+        }
+        return;
+    }
+    for (int32_t i = 0; i < count; ++i) {
+        const int32_t multiplier = factors[0];
+        const int32_t addend = factors[1];
+        const int32_t right = factors[2];
+        factors += factor_step;
+        output[i + step] = tidepool_finish(sums[count + i], multiplier, addend, right);
+        output[i] = tidepool_finish(sums[i], multiplier, addend, right);
+    }
+}
+
+/* Channels `first` to `last` (exclusive) of two windows. */
+static void run_channels(const tidepool_channels *c, const int8_t *windows, int32_t taps,
+                         int32_t first, int32_t last, int8_t *output, int32_t step)
+{
+    const int8_t *const second = (step == 0) ? windows : windows + taps;
+    const int8_t *weights = c->weights + first * taps;
+    const int32_t *factors = c->factors + first * c->factor_step;
+    int32_t sums[2 * TIDEPOOL_FOUR];
+    for (; first + TIDEPOOL_FOUR <= last; first += TIDEPOOL_FOUR) {
+        tidepool_two_rows(windows, second, weights, taps, c->starts + first, sums);
+        finish_pixels(c, factors, sums, TIDEPOOL_FOUR, output + first, step);
+        weights += TIDEPOOL_FOUR * taps;
+        factors += TIDEPOOL_FOUR * c->factor_step;
+    }
+    for (; first < last; ++first) {
+        sums[0] = c->starts[first];
+        sums[1] = sums[0];
+        tidepool_add_products(weights, windows, second, taps, sums);
+        finish_pixels(c, factors, sums, 1, output + first, step);
+        weights += taps;
+        factors += c->factor_step;
+    }
+}
+
+/* Whether the windows are the pixels of the input, one after the other. */
+static int is_pointwise(const tidepool_conv_2d_params *p, const layout *l)
+{
+    const tidepool_window *w = &p->window;
+    return l->taps == w->input_channels && w->stride_height == 1 && w->stride_width == 1 &&
+           w->pad_top == 0 && w->pad_left == 0 && w->output_height == w->input_height &&
+           w->output_width == w->input_width && w->filter_height == 1;
 }
 
 TIDEPOOL_KERNEL
-void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input, int8_t *output)
+void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input, int8_t *output,
+                      uint8_t *scratch)
 {
     const tidepool_window *w = &params->window;
-    const int32_t image_size = w->input_height * w->input_width * w->input_channels;
-    const int32_t filter_size = w->filter_height * w->filter_width * params->filter_channels;
-    const int32_t groups = w->input_channels / params->filter_channels;
-    const int32_t filters_per_group = w->output_channels / groups;
-
-    for (int32_t b = 0; b < w->batches; ++b) {
-        const int8_t *image = input + b * image_size;
-        for (int32_t y = 0; y < w->output_height; ++y) {
-            const int32_t origin_y = y * w->stride_height - w->pad_top;
-            for (int32_t x = 0; x < w->output_width; ++x) {
-                const int32_t origin_x = x * w->stride_width - w->pad_left;
-                for (int32_t c = 0; c < w->output_channels; ++c) {
-                    const int8_t *group = image + (c / filters_per_group) * params->filter_channels;
-                    int32_t sum = window_sum(params, group, origin_y, origin_x,
-                                             params->weights + c * filter_size);
-                    if (params->bias != NULL) {
-                        sum += params->bias[c];
-                    }
-                    sum = tidepool_requantize(sum, params->multipliers[c], params->shifts[c]);
-                    sum += params->output_zero_point;
-                    *output++ =
-                        (int8_t)tidepool_clamp(sum, params->output_min, params->output_max);
+    const layout l = layout_of(params);
+    const int pointwise = is_pointwise(params, &l);
+    int8_t *const windows = (int8_t *)scratch;
+    int8_t *const begin = output;
+    const int32_t pixels = w->batches * w->output_height * w->output_width;
+    place next = {input, 0, 0, -w->pad_top, -w->pad_left};
+    for (int32_t left = pixels; left > 0; left -= 2) {
+        /* A last pixel by itself counts as two, at the same place. */
+        const int32_t count = (left > 1) ? 2 : 1;
+        const int32_t step = (count - 1) * w->output_channels;
+        const place at = next;
+        advance(w, &next);
+        const place other = next;
+        advance(w, &next);
+        int32_t channel = 0;
+        for (int32_t first = 0; first < w->output_channels; first += l.filters) {
+            if (pointwise) {
+                tidepool_copy_bytes(windows, input, count * l.taps);
+                input += count * l.taps;
+            } else {
+                copy_window(params, &l, &at, channel, windows);
+                if (count == 2) {
+                    copy_window(params, &l, &other, channel, windows + l.taps);
                 }
             }
+            run_channels(&params->channels, windows, l.taps, first, first + l.filters, output,
+                         step);
+            channel += params->filter_channels;
         }
+        output += count * w->output_channels;
     }
+    tidepool_clamp_all(begin, pixels * w->output_channels, params->channels.output_min,
+                       params->channels.output_max);
 }

@@ -25,8 +25,14 @@ extern "C" {
 #endif
 
 /* floor(x / 2^n), 0 <= n < 64. C leaves the right shift of a negative number to the compiler; GCC
- * and Clang document it as arithmetic on every target. This is the only place that relies on it. */
+ * and Clang document it as arithmetic on every target. Only here and below is it relied on. */
 static inline int64_t tidepool_asr(int64_t x, int32_t n)
+{
+    return x >> n;
+}
+
+/* floor(x / 2^n), 0 <= n < 32. */
+static inline int32_t tidepool_shift(int32_t x, int32_t n)
 {
     return x >> n;
 }
@@ -83,20 +89,56 @@ static inline int8_t tidepool_saturate(int32_t x, int32_t n)
 {
 #if defined(__GNUC__) && defined(__ARM_FEATURE_SAT)
     int32_t result; /* __ssat of <arm_acle.h> doesn't pass -Wconversion */
-    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x >> n));
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(tidepool_shift(x, n)));
     return (int8_t)result;
 #else
-    return (int8_t)tidepool_clamp((int32_t)tidepool_asr(x, n), INT8_MIN, INT8_MAX);
+    return (int8_t)tidepool_clamp(tidepool_shift(x, n), INT8_MIN, INT8_MAX);
 #endif
+}
+
+/* Whether words may lie at any address; otherwise the compiler would copy them by a call. */
+#if defined(__GNUC__) && defined(__ARM_ARCH) && !defined(__ARM_FEATURE_UNALIGNED)
+#define TIDEPOOL_WORDS_ANYWHERE 0
+#else
+#define TIDEPOOL_WORDS_ANYWHERE 1
+#endif
+
+/* A word at an address that is a multiple of 4, or where words may lie anywhere. */
+static inline uint32_t tidepool_word_at(const int8_t *bytes)
+{
+    uint32_t word;
+#if TIDEPOOL_WORDS_ANYWHERE
+    memcpy(&word, bytes, sizeof word);
+#else
+    memcpy(&word, __builtin_assume_aligned(bytes, 4), sizeof word);
+#endif
+    return word;
+}
+
+static inline void tidepool_put_word(int8_t *bytes, uint32_t word)
+{
+#if TIDEPOOL_WORDS_ANYWHERE
+    memcpy(bytes, &word, sizeof word);
+#else
+    memcpy(__builtin_assume_aligned(bytes, 4), &word, sizeof word);
+#endif
+}
+
+/* Whether there may be words at both addresses. */
+static inline int tidepool_are_words(const int8_t *one, const int8_t *other)
+{
+    return TIDEPOOL_WORDS_ANYWHERE || (((uintptr_t)one | (uintptr_t)other) & 3u) == 0;
 }
 
 /* Copies or fills bytes by words where it can: the C library's functions are small, not fast. */
 static inline void tidepool_copy_bytes(int8_t *to, const int8_t *from, int32_t count)
 {
-    for (; count >= 4; count -= 4) {
-        memcpy(to, from, 4);
-        to += 4;
-        from += 4;
+    if (tidepool_are_words(to, from)) {
+        for (; count >= 4; count -= 4) {
+            tidepool_put_word(to, tidepool_word_at(from));
+            to += 4;
+            from += 4;
+        }
     }
     for (; count > 0; --count) {
         *to++ = *from++;
@@ -105,10 +147,12 @@ static inline void tidepool_copy_bytes(int8_t *to, const int8_t *from, int32_t c
 
 static inline void tidepool_fill_bytes(int8_t *to, int32_t value, int32_t count)
 {
-    const uint32_t word = ((uint32_t)value & 0xFFu) * 0x01010101u;
-    for (; count >= 4; count -= 4) {
-        memcpy(to, &word, 4);
-        to += 4;
+    if (tidepool_are_words(to, to)) {
+        const uint32_t word = ((uint32_t)value & 0xFFu) * 0x01010101u;
+        for (; count >= 4; count -= 4) {
+            tidepool_put_word(to, word);
+            to += 4;
+        }
     }
     for (; count > 0; --count) {
         *to++ = (int8_t)value;

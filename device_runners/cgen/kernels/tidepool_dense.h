@@ -2,6 +2,7 @@
 #ifndef TIDEPOOL_DENSE_H
 #define TIDEPOOL_DENSE_H
 
+#include "tidepool_channels.h"
 #include "tidepool_kernels.h"
 
 #ifdef __cplusplus
@@ -9,24 +10,14 @@ extern "C" {
 #endif
 
 /* FULLY_CONNECTED: output[b][c] = sum over d of input[b][d] * weights[c][d].
- *   weights      [output_depth][input_depth], zero point weights_zero_point
- *   bias         [output_depth], or NULL
- *   multipliers, shifts  [output_depth] if per_channel is 1, else [1] (per_channel is 0);
- *                factor = input scale * weight scale / output scale */
+ *   channels.weights  [input_depth], of four output channels at a time [input_depth][4], then one by
+ *                     one those that are left; zero point weights_zero_point */
 typedef struct {
     int32_t batches;
     int32_t input_depth;
     int32_t output_depth;
-    int32_t input_zero_point;
     int32_t weights_zero_point;
-    int32_t output_zero_point;
-    int32_t output_min;
-    int32_t output_max;
-    int32_t per_channel;
-    const int8_t *weights;
-    const int32_t *bias;
-    const int32_t *multipliers;
-    const int8_t *shifts;
+    tidepool_channels channels;
 } tidepool_fully_connected_params;
 
 void tidepool_fully_connected(const tidepool_fully_connected_params *params, const int8_t *input,

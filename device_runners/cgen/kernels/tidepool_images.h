@@ -2,6 +2,7 @@
 #ifndef TIDEPOOL_IMAGES_H
 #define TIDEPOOL_IMAGES_H
 
+#include "tidepool_channels.h"
 #include "tidepool_kernels.h"
 
 #ifdef __cplusplus
@@ -30,44 +31,38 @@ typedef struct {
 } tidepool_window;
 
 /* CONV_2D. Groups = input_channels / filter_channels, which divides output_channels too.
- *   weights      [output_channels][filter_height][filter_width][filter_channels], symmetric
- *   bias         [output_channels], or NULL
- *   multipliers  [output_channels], factor = input scale * weight scale / output scale
- *   shifts       [output_channels] */
+ *   channels.weights  [group][filter_height][filter_width][filter_channels], of four output channels
+ *                     at a time [..][4], then one by one those that are left of a group; symmetric
+ *   scratch           two windows: 2 * filter_height * filter_width * filter_channels bytes */
 typedef struct {
     tidepool_window window;
     int32_t filter_channels;
     int32_t input_zero_point;
-    int32_t output_zero_point;
-    int32_t output_min;
-    int32_t output_max;
-    const int8_t *weights;
-    const int32_t *bias;
-    const int32_t *multipliers;
-    const int8_t *shifts;
+    tidepool_channels channels;
 } tidepool_conv_2d_params;
 
-void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input, int8_t *output);
+void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input, int8_t *output,
+                      uint8_t *scratch);
 
 /* DEPTHWISE_CONV_2D. Output channel c reads input channel c / depth_multiplier;
  * output_channels = input_channels * depth_multiplier.
- *   weights      [filter_height][filter_width][output_channels], symmetric
- *   bias, multipliers, shifts as in CONV_2D */
+ *   channels.weights  [output_channels][filter_height][filter_width], symmetric
+ *   channels.starts   are for inputs with 128 added
+ *   band              output rows whose input rows are in scratch at a time, at least 1
+ *   scratch           these input rows of four channels, with the padding at both sides:
+ *                     4 * ((band - 1) * stride_height + (filter_height - 1) * dilation_height + 1)
+ *                     * ((output_width - 1) * stride_width
+ *                        + (filter_width - 1) * dilation_width + 1) bytes */
 typedef struct {
     tidepool_window window;
     int32_t depth_multiplier;
     int32_t input_zero_point;
-    int32_t output_zero_point;
-    int32_t output_min;
-    int32_t output_max;
-    const int8_t *weights;
-    const int32_t *bias;
-    const int32_t *multipliers;
-    const int8_t *shifts;
+    int32_t band;
+    tidepool_channels channels;
 } tidepool_depthwise_conv_2d_params;
 
 void tidepool_depthwise_conv_2d(const tidepool_depthwise_conv_2d_params *params,
-                                const int8_t *input, int8_t *output);
+                                const int8_t *input, int8_t *output, uint8_t *scratch);
 
 /* AVERAGE_POOL_2D and MAX_POOL_2D: same scale and zero point in and out. The window's filter is
  * the pool; dilations are 1 and output_channels = input_channels. Every window meets the image. */
@@ -85,7 +80,9 @@ void tidepool_max_pool_2d(const tidepool_pool_2d_params *params, const int8_t *i
 /* TRANSPOSE_CONV. Output (y, x) collects the taps (r, s) for which y + pad_top - r and x + pad_left
  * - s are multiples of the strides, of pixels inside the input.
  *   weights      [output_channels][filter_height][filter_width][input_channels], symmetric
- *   bias, multipliers, shifts as in CONV_2D */
+ *   bias         [output_channels], or NULL
+ *   multipliers  [output_channels], factor = input scale * weight scale / output scale
+ *   shifts       [output_channels] */
 typedef struct {
     int32_t batches;
     int32_t input_height;

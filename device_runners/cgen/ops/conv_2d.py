@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from converters.tflite.options import Conv2DOptions
 from device_runners.cgen import checks
+from device_runners.cgen.channel_packing import fours_and_rest, pack_channels
 from device_runners.cgen.choice import Candidate, choose
 from device_runners.cgen.convolution import (
     bias_values,
     channel_multipliers,
-    channel_params,
     describe_window,
     window_params,
     windows,
@@ -87,18 +87,26 @@ def _portable(context: OpContext) -> Emission:
     channels, filter_height, filter_width, depth = context.input(1).shape
     groups = _groups(context)
     summary = describe_window(context, filter_height, filter_width)
-    channel_fields, arrays = channel_params(context, channels)
+    packed = pack_channels(
+        context,
+        context.data(1).reshape(channels, -1),
+        channel_multipliers(context, channels),
+        order=fours_and_rest(channels // groups) * groups,
+    )
     params = {
         "window": window_params(context, filter_height, filter_width),
         "filter_channels": depth,
-        **channel_fields,
+        "input_zero_point": source.zero_point,
+        "channels": packed.params,
     }
+    taps = filter_height * filter_width * depth
     return Emission(
         kernel="conv_2d",
         calls=(KernelCall("tidepool_conv_2d", "tidepool_conv_2d_params", params, (source.index,)),),
         summary=summary + (f", {groups} groups" if groups > 1 else ""),
-        constants=(*arrays, *operand_arrays(context, 0)),
-        macs=output.elements * filter_height * filter_width * depth,
+        constants=(*packed.arrays, *operand_arrays(context, 0)),
+        macs=output.elements * taps,
+        scratch_bytes=2 * taps,
     )
 
 

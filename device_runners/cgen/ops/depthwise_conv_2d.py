@@ -8,11 +8,11 @@ import numpy as np
 
 from converters.tflite.options import DepthwiseConv2DOptions
 from device_runners.cgen import checks
+from device_runners.cgen.channel_packing import pack_channels
 from device_runners.cgen.choice import Candidate, choose
 from device_runners.cgen.convolution import (
     bias_values,
     channel_multipliers,
-    channel_params,
     describe_window,
     window_params,
     windows,
@@ -61,6 +61,11 @@ def _check(context: OpContext) -> Iterator[str]:
     yield from checks.accumulators(bounds, channel_multipliers(context, channels))
 
 
+_CHANNELS = 4  # of the kernel's lines
+_INPUT_OFFSET = 128  # in them
+_LINES_BYTES = 512
+
+
 def _multiplier(context: OpContext) -> int:
     return context.input(1).shape[3] // context.input(0).shape[3]
 
@@ -91,26 +96,46 @@ def _portable(context: OpContext) -> Emission:
     multiplier = _multiplier(context)
     summary = describe_window(context, filter_height, filter_width)
     summary += f", depth multiplier {multiplier}" if multiplier > 1 else ""
-    channel_fields, arrays = channel_params(context, channels)
+    packed = pack_channels(
+        context,
+        context.data(1).reshape(-1, channels).T,
+        channel_multipliers(context, channels),
+        order=[1] * channels,
+        input_offset=_INPUT_OFFSET,
+    )
+    window = window_params(context, filter_height, filter_width)
+    band = _band(window)
     params = {
-        "window": window_params(context, filter_height, filter_width),
+        "window": window,
         "depth_multiplier": multiplier,
-        **channel_fields,
+        "input_zero_point": source.zero_point,
+        "band": band,
+        "channels": packed.params,
     }
+    name = "tidepool_depthwise_conv_2d"
     return Emission(
         kernel="depthwise_conv_2d",
-        calls=(
-            KernelCall(
-                "tidepool_depthwise_conv_2d",
-                "tidepool_depthwise_conv_2d_params",
-                params,
-                (source.index,),
-            ),
-        ),
+        calls=(KernelCall(name, f"{name}_params", params, (source.index,)),),
         summary=summary,
-        constants=(*arrays, *operand_arrays(context, 0)),
+        constants=(*packed.arrays, *operand_arrays(context, 0)),
         macs=output.elements * filter_height * filter_width,
+        scratch_bytes=_lines_bytes(window, band),
     )
+
+
+def _lines_bytes(window: dict[str, int], band: int) -> int:
+    """Scratch memory for the input rows of ``band`` output rows."""
+    w = window
+    rows = (band - 1) * w["stride_height"] + (w["filter_height"] - 1) * w["dilation_height"] + 1
+    columns = (w["output_width"] - 1) * w["stride_width"] + 1
+    columns += (w["filter_width"] - 1) * w["dilation_width"]
+    return _CHANNELS * rows * columns
+
+
+def _band(window: dict[str, int]) -> int:
+    """As many output rows as scratch memory of a modest size allows, at least one."""
+    bands = range(2, window["output_height"] + 1)
+    return max((n for n in bands if _lines_bytes(window, n) <= _LINES_BYTES), default=1)
 
 
 OP = Operation("DEPTHWISE_CONV_2D", versions=6, inputs=(2, 3), check=_check, emit=_emit)

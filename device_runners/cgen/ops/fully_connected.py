@@ -14,21 +14,20 @@ from converters.tflite.graph import Tensor
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import FullyConnectedOptions
 from device_runners.cgen import checks
+from device_runners.cgen.channel_packing import fours_and_rest, pack_channels
 from device_runners.cgen.choice import Candidate, Packed, choose
-from device_runners.cgen.convolution import bias_values, channel_factors, multiplier_arrays
+from device_runners.cgen.convolution import bias_values, channel_factors
 from device_runners.cgen.dsp_dense import dense_dsp
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.mve_convolution import dense_mve
 from device_runners.cgen.operation import (
-    ConstantArray,
     Emission,
     KernelCall,
     OpContext,
     Operation,
-    Symbol,
 )
-from device_runners.cgen.requantization import activation_range
+from device_runners.cgen.requantization import INT8_MIN
 
 _DEFAULT_WEIGHTS_FORMAT = 0
 # The reference refuses a per-tensor bias whose scale is further off than this, in output steps.
@@ -88,6 +87,8 @@ def _accumulators(context: OpContext) -> Iterator[str]:
     channels = weights.shape[0]
     centered = context.data(1).astype(np.int64) - _weights_zero_point(weights)
     bounds = checks.accumulator_bounds(centered, source.zero_point, bias_values(context))
+    # The kernel takes the weights' zero point off behind the products.
+    bounds = bounds + -INT8_MIN * abs(_weights_zero_point(weights)) * weights.shape[1]
     multipliers = [quantize_multiplier(factor) for factor in _own_factors(context)]
     multipliers *= channels // len(multipliers)
     yield from checks.accumulators(bounds, multipliers)
@@ -148,39 +149,30 @@ def _emit(context: OpContext) -> Emission:
 
 
 def _portable(context: OpContext) -> Emission:
-    source, weights, output = context.input(0), context.input(1), context.output
-    channels, depth = weights.shape
+    source, output = context.input(0), context.output
+    channels, depth = context.input(1).shape
+    zero_point = _weights_zero_point(context.input(1))
     factors = _multipliers(context)
-    low, high = activation_range(output, _options(context).fused_activation_function)
-    arrays = [ConstantArray(f"t{weights.index}_weights", "int8_t", context.data(1), weights.name)]
-    bias, bias_name = context.optional_input(2), "NULL"
-    if bias is not None:
-        bias_name = f"t{bias.index}_bias"
-        arrays.append(ConstantArray(bias_name, "int32_t", context.data(2), bias.name))
-    values, shifts = multiplier_arrays(context, factors)
+    packed = pack_channels(
+        context,
+        context.data(1),
+        factors * (channels // len(factors)),
+        order=fours_and_rest(channels),
+        weights_zero_point=zero_point,
+    )
     params: dict[str, object] = {
         "batches": source.elements // depth,
         "input_depth": depth,
         "output_depth": channels,
-        "input_zero_point": source.zero_point,
-        "weights_zero_point": _weights_zero_point(weights),
-        "output_zero_point": output.zero_point,
-        "output_min": low,
-        "output_max": high,
-        "per_channel": int(len(factors) > 1),
-        "weights": Symbol(arrays[0].name),
-        "bias": Symbol(bias_name),
-        "multipliers": Symbol(values.name),
-        "shifts": Symbol(shifts.name),
+        "weights_zero_point": zero_point,
+        "channels": packed.params,
     }
-    call = KernelCall(
-        "tidepool_fully_connected", "tidepool_fully_connected_params", params, (source.index,)
-    )
+    name = "tidepool_fully_connected"
     return Emission(
         kernel="fully_connected",
-        calls=(call,),
+        calls=(KernelCall(name, f"{name}_params", params, (source.index,)),),
         summary=f"{depth} to {channels}",
-        constants=(*arrays, values, shifts, *operand_arrays(context, 0)),
+        constants=(*packed.arrays, *operand_arrays(context, 0)),
         macs=output.elements * depth,
     )
 

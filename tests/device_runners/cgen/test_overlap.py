@@ -20,7 +20,7 @@ from support.graphs import (
     single_op_graph,
 )
 from support.host_equality import assert_every_tensor_equals_reference
-from support.kernel_replay import Step, is_destructive, replay
+from support.kernel_replay import Step, is_destructive, pixel_by_pixel, replay
 
 from converters.tflite.builder import GraphBuilder
 from converters.tflite.graph import Activation, Graph, Padding, TensorType
@@ -36,7 +36,7 @@ from device_runners.cgen.kernel_orders import (
     in_place_inputs,
 )
 from device_runners.cgen.memory import Memory, plan_memory
-from device_runners.cgen.operation import Emission, KernelCall, OpContext
+from device_runners.cgen.operation import Emission, OpContext
 from device_runners.cgen.overlap import Overlap, overlaps
 from device_runners.cgen.program import Program
 from device_runners.cgen.registry import operations
@@ -85,7 +85,11 @@ def _small_single_op(op: object, seed: int) -> Graph:
     raise AssertionError
 
 
-@pytest.mark.parametrize("op", _ALL_OPS, ids=lambda op: op.__name__)
+_IN_BLOCKS = ("conv_2d", "depthwise_conv_2d")
+_ONE_BY_ONE = [op for op in _ALL_OPS if op.__name__ not in _IN_BLOCKS]
+
+
+@pytest.mark.parametrize("op", _ONE_BY_ONE, ids=lambda op: op.__name__)
 def test_rules_are_exact(op: object) -> None:
     for seed in range(6):
         graph = _small_single_op(op, seed)
@@ -97,11 +101,10 @@ def test_rules_are_exact(op: object) -> None:
             _assert_exact(steps, rule, _distances(rule))
 
 
-@pytest.mark.parametrize("isa", [Isa.DSP, Isa.MVE])
+@pytest.mark.parametrize("isa", list(Isa))
 @pytest.mark.parametrize("op", IMAGE_OPS, ids=lambda op: op.__name__)
 def test_rules_of_kernels_in_blocks_are_safe(op: object, isa: Isa) -> None:
-    """Those of levels dsp and mve: a block is described by its size only, so that rules may ask
-    for more."""
+    """A block is described by its size only, so that rules may ask for more."""
     for seed in range(20):
         graph = _small_single_op(op, seed)
         emission = _emission(graph, isa)
@@ -155,11 +158,31 @@ def test_depthwise_by_four_channels_is_right_in_place(
             assert not is_destructive(_steps(emission, call.inputs[0], 0), 0, 0)
 
 
+def test_depthwise_of_any_window_is_right_in_place() -> None:
+    depthwise = next(op for op in IMAGE_OPS if op.__name__ == "depthwise_conv_2d")
+    in_place = []
+    for seed in range(60):
+        emission = _emission(_small_single_op(depthwise, seed))
+        (call,) = emission.calls
+        window = call.params["window"]
+        assert isinstance(window, dict)
+        for tensor in in_place_inputs(emission):
+            for band in range(1, window["output_height"] + 1):
+                parts = replace(call, params={**call.params, "band": band})
+                steps = _steps(replace(emission, calls=(parts,)), tensor, 0)
+                assert not is_destructive(steps, 0, 0)
+            in_place.append(seed)
+        # With a depth multiplier the output is larger than the input.
+        assert call.params["depth_multiplier"] == 1 or seed not in in_place
+    assert len(in_place) > 20
+
+
+@pytest.mark.parametrize("isa", [Isa.SCALAR, Isa.DSP])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_depthwise_in_place_computes_the_same(stride: int, tmp_path: Path) -> None:
+def test_depthwise_in_place_computes_the_same(isa: Isa, stride: int, tmp_path: Path) -> None:
     graph = _depthwise_3x3(7, 6, 8, stride, Padding.SAME)
     samples = [random_inputs(np.random.default_rng(seed), graph) for seed in range(3)]
-    artifacts = assert_every_tensor_equals_reference(graph, samples, tmp_path, isa=Isa.DSP)
+    artifacts = assert_every_tensor_equals_reference(graph, samples, tmp_path, isa=isa)
     source, output = artifacts.figures["tensors"][0], artifacts.figures["tensors"][-1]
     assert source["offset"] == output["offset"]
 
@@ -180,7 +203,12 @@ def test_parts_from_the_bottom_up_are_exact(data: st.DataObject) -> None:
     split = replace(emission, calls=bottom_rows_first(call, geometry, parts))
     source = graph.operators[0].inputs[0]
     rule = overlaps(graph, split)[source, 0]
-    _assert_exact(_steps(split, source, 0), rule, _distances(rule))
+    if op.__name__ in _IN_BLOCKS:
+        steps = _steps(split, source, 0)
+        for delta in _distances(rule):
+            assert not (rule.allows(delta) and is_destructive(steps, 0, delta))
+    else:
+        _assert_exact(_steps(split, source, 0), rule, _distances(rule))
     # The parts read and write exactly what the whole does.
     for kind in ("r", "w"):
         assert {s for s in _steps(split, source, 0) if s[0] == kind} == {
@@ -188,7 +216,7 @@ def test_parts_from_the_bottom_up_are_exact(data: st.DataObject) -> None:
         }
 
 
-_SPLIT_OPS = ("conv_2d", "depthwise_conv_2d", "average_pool_2d", "max_pool_2d")
+_SPLIT_OPS = ("conv_2d", "average_pool_2d", "max_pool_2d")
 
 
 def _blocks(w: Window, seed: int) -> list[Step]:
@@ -196,11 +224,8 @@ def _blocks(w: Window, seed: int) -> list[Step]:
     which everything is written before anything is read, or the other way round if buffered."""
     g = w.geometry
     rng = np.random.default_rng(seed)
-    call = KernelCall(
-        "tidepool_conv_2d", "", {"window": asdict(g), "filter_channels": g.input_channels}, (0,)
-    )
     by_pixel: list[list[Step]] = [[]]
-    for step in replay(call):
+    for step in pixel_by_pixel({"window": asdict(g)}):
         by_pixel[-1].append(step)
         if step[0] == "w" and step[2] % g.output_channels == g.output_channels - 1:
             by_pixel.append([])
@@ -240,7 +265,7 @@ def test_rules_of_blocks_hold_for_the_worst_kernel_that_they_permit(
 ) -> None:
     window = Window(geometry, pixels=pixels, rows=rows, buffered=buffered)
     if pixels == 1 and rows == 1 and not buffered:
-        return  # that is the portable kernel
+        return  # that is a kernel without blocks
     steps = _blocks(window, seed)
     (last,) = accesses(window).last_reads
     assert set(np.nonzero(last >= 0)[0].tolist()) == {s[2] for s in steps if s[0] == "r"}

@@ -22,6 +22,8 @@ from device_runners.cgen.host_build import WARNING_FLAGS
 from device_runners.cgen.kernels_version import kernel_files
 from device_runners.runner import Artifacts
 
+_CORTEX_M0PLUS = ("-mcpu=cortex-m0plus", "-mthumb", "-mfloat-abi=soft")
+_CORTEX_M3 = ("-mcpu=cortex-m3", "-mthumb", "-mfloat-abi=soft")
 _CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 _CORTEX_M55 = ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard")
 
@@ -49,10 +51,12 @@ def _all_kernels(folder: Path) -> list[str]:
 _TARGETS = [
     ("gcc", ()),
     ("clang", ()),
+    ("arm-none-eabi-gcc", _CORTEX_M0PLUS),
+    ("arm-none-eabi-gcc", _CORTEX_M3),
     ("arm-none-eabi-gcc", _CORTEX_M4),
     ("arm-none-eabi-gcc", _CORTEX_M55),
 ]
-_TARGET_NAMES = ["gcc", "clang", "m4", "m55"]
+_TARGET_NAMES = ["gcc", "clang", "m0plus", "m3", "m4", "m55"]
 
 
 def _assert_no_warnings(

@@ -31,7 +31,9 @@ CALL_STACK_BYTES = 8
 
 NAKED = "__attribute__((naked)) void toy_invoke(uint8_t *arena);"
 # The first input byte n: ldrb, n times subs and bne, bx: 2 n + 2 instructions.
-COUNT_DOWN = '__asm__ volatile("ldrb r1, [r0]\\n1: subs r1, #1\\n bne 1b\\n bx lr");'
+COUNT_DOWN = (
+    '__asm__ volatile(".syntax unified\\n ldrb r1, [r0]\\n1: subs r1, #1\\n bne 1b\\n bx lr");'
+)
 
 
 def toy(directory: Path, core: str, invoke: str, *, trace: bool = False, **layout) -> Firmware:
@@ -101,7 +103,10 @@ def test_the_plugin_counts_a_known_loop_to_the_instruction(tmp_path, core) -> No
 @every_core
 def test_systick_agrees_with_the_plugin_within_its_resolution(tmp_path, core) -> None:
     board = find_board(core)
-    loop = '__asm__ volatile("ldr r1, =100000\\n1: subs r1, #1\\n bne 1b\\n bx lr\\n.ltorg");'
+    loop = (
+        '__asm__ volatile(".syntax unified\\n ldr r1, =100000\\n1: subs r1, #1\\n bne 1b\\n'
+        ' bx lr\\n.ltorg");'
+    )
     firmware = toy(tmp_path, core, loop, declarations=NAKED)
     samples = random_samples(2, 8)
     exact = run_firmware(firmware, samples, [int8_layout(8)])
@@ -129,15 +134,15 @@ def test_a_count_past_systick_is_an_error_not_a_wrong_number(tmp_path) -> None:
 @every_core
 def test_stack_is_measured_to_the_word(tmp_path, core) -> None:
     invoke = (
-        '__asm__ volatile("sub sp, #512\\n str r0, [sp]\\n ldrb r1, [r0]\\n cmp r1, #0\\n'
-        ' beq 1f\\n sub sp, #256\\n str r0, [sp]\\n add sp, #256\\n1: add sp, #512\\n bx lr");'
+        '__asm__ volatile("sub sp, #504\\n str r0, [sp]\\n ldrb r1, [r0]\\n cmp r1, #0\\n'
+        ' beq 1f\\n sub sp, #256\\n str r0, [sp]\\n add sp, #256\\n1: add sp, #504\\n bx lr");'
     )
     firmware = toy(tmp_path, core, invoke, declarations=NAKED)
     shallow, deep = np.zeros((1, 8), np.int8), np.ones((1, 8), np.int8)
     result = run_firmware(firmware, [[shallow]], [int8_layout(8)])
-    assert result.stack_bytes == CALL_STACK_BYTES + 512
+    assert result.stack_bytes == CALL_STACK_BYTES + 504
     result = run_firmware(firmware, [[shallow], [deep], [shallow]], [int8_layout(8)])
-    assert result.stack_bytes == CALL_STACK_BYTES + 512 + 256
+    assert result.stack_bytes == CALL_STACK_BYTES + 504 + 256
 
 
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -94,6 +95,10 @@ def test_two_exports_in_one_image_hold_each_kernel_once(tmp_path, packages, name
     assert len(copies) == 2 * len(kernels)
 
 
+# A kernel's name ends with the version; those of its helpers don't.
+_KERNEL_SECTION = re.compile(r" \.text\.tidepool_\w+_[0-9a-f]{8}")
+
+
 def _kernel_sections(map_file: Path) -> list[str]:
     """The sections of kernels that made it into the image (those at 0 were dropped)."""
     _, _, used = map_file.read_text().partition("Linker script and memory map")
@@ -101,7 +106,7 @@ def _kernel_sections(map_file: Path) -> list[str]:
     return [
         line.strip()
         for line, following in itertools.pairwise(lines)
-        if line.startswith(" .text.tidepool_") and int(following.split()[0], 16) != 0
+        if _KERNEL_SECTION.fullmatch(line) and int(following.split()[0], 16) != 0
     ]
 
 

@@ -14,7 +14,8 @@ __attribute__((naked, noinline)) void tidepool_count_end(void)
 /* Both run on no stack of their own: r0 to r3 only, so that a measurement is exact to the word. */
 __attribute__((naked, noinline)) void measure_stack_paint(void)
 {
-    __asm__ volatile("ldr   r0, =__stack_bottom\n\t"
+    __asm__ volatile(".syntax unified\n\t"
+                     "ldr   r0, =__stack_bottom\n\t"
                      "ldr   r1, =%c0\n\t"
                      "mov   r2, sp\n"
                      "1:\n\t"
@@ -30,7 +31,8 @@ __attribute__((naked, noinline)) void measure_stack_paint(void)
 
 __attribute__((naked, noinline)) uint32_t measure_stack_bytes(void)
 {
-    __asm__ volatile("ldr   r1, =__stack_bottom\n\t"
+    __asm__ volatile(".syntax unified\n\t"
+                     "ldr   r1, =__stack_bottom\n\t"
                      "ldr   r2, =%c0\n"
                      "1:\n\t"
                      "mov   r0, sp\n\t"

@@ -24,27 +24,22 @@
 
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
-/* tensor_1 */
-static const _Alignas(16) int8_t t1_weights[108] = {
-    -127, -90, -53, -16, 21, 58, 95, -123, -86, -49, -12, 25, 62, 99, -119, -82, -45, -8, 29, 66,
-    103, -115, -78, -41, -4, 33, 70, 107, -111, -74, -37, 0, 37, 74, 111, -107, -70, -33, 4, 41, 78,
-    115, -103, -66, -29, 8, 45, 82, 119, -99, -62, -25, 12, 49, 86, 123, -95, -58, -21, 16, 53, 90,
-    127, -91, -54, -17, 20, 57, 94, -124, -87, -50, -13, 24, 61, 98, -120, -83, -46, -9, 28, 65,
-    102, -116, -79, -42, -5, 32, 69, 106, -112, -75, -38, -1, 36, 73, 110, -108, -71, -34, 3, 40,
-    77, 114, -104, -67, -30, 7
+/* tensor_1, packed */
+static const _Alignas(16) int8_t op0_weights[108] = {
+    -127, 107, 86, 65, -90, -111, 123, 102, -53, -74, -95, -116, -16, -37, -58, -79, 21, 0, -21,
+    -42, 58, 37, 16, -5, 95, 74, 53, 32, -123, 111, 90, 69, -86, -107, 127, 106, -49, -70, -91,
+    -112, -12, -33, -54, -75, 25, 4, -17, -38, 62, 41, 20, -1, 99, 78, 57, 36, -119, 115, 94, 73,
+    -82, -103, -124, 110, -45, -66, -87, -108, -8, -29, -50, -71, 29, 8, -13, -34, 66, 45, 24, 3,
+    103, 82, 61, 40, -115, 119, 98, 77, -78, -99, -120, 114, -41, -62, -83, -104, -4, -25, -46, -67,
+    33, 12, -9, -30, 70, 49, 28, 7
 };
 
-static const _Alignas(16) int32_t op0_multipliers[4] = {
-    1374389504, 1374389504, 2061584256, 1374389504
+static const _Alignas(16) int32_t op0_starts[4] = {
+    -49536, 8548, 1352, -5844
 };
 
-static const _Alignas(16) int8_t op0_shifts[4] = {
-    -8, -7, -7, -6
-};
-
-/* tensor_2 */
-static const _Alignas(16) int32_t t2_bias[4] = {
-    0, 100, 200, 300
+static const _Alignas(16) int32_t op0_factors[12] = {
+    -1546188288, -32640, 8, -1546188288, -16320, 7, -171798784, -16320, 7, -1546188288, -8160, 6
 };
 
 /* ---- Parameters -------------------------------------------------------------------------- */
@@ -69,28 +64,31 @@ static const tidepool_conv_2d_params op0_params = {
     },
     .filter_channels = 3,
     .input_zero_point = -128,
-    .output_zero_point = -128,
-    .output_min = -128,
-    .output_max = 127,
-    .weights = t1_weights,
-    .bias = t2_bias,
-    .multipliers = op0_multipliers,
-    .shifts = op0_shifts,
+    .channels = {
+        .output_min = -128,
+        .output_max = 127,
+        .general = 0,
+        .factor_step = 3,
+        .weights = op0_weights,
+        .starts = op0_starts,
+        .factors = op0_factors,
+    },
 };
 
 /* ---- Inference --------------------------------------------------------------------------- */
 
 void convolution_invoke(uint8_t *arena)
 {
-    TRACE(0, 48, 48);
-    DEAD(0, 48);
+    TRACE(0, 32, 48);
+    DEAD(0, 32);
+    DEAD(80, 64);
 
     /* 0: CONV_2D, 3x3 window, stride 1x1, SAME
-     * in  0: 1x4x4x3 int8, scale 0.5, zero point -128, at 48
+     * in  0: 1x4x4x3 int8, scale 0.5, zero point -128, at 32
      * in  1: 4x3x3x3 int8, 4 scales, constant
      * in  2: 4 int32, 4 scales, constant
      * out 3: 1x4x4x4 int8, scale 2, zero point -128, at 0 */
-    tidepool_conv_2d(&op0_params, (const int8_t *)&arena[48], (int8_t *)&arena[0]);
+    tidepool_conv_2d(&op0_params, (const int8_t *)&arena[32], (int8_t *)&arena[0], &arena[80]);
     TRACE(3, 0, 64);
-    DEAD(64, 32);
+    DEAD(64, 80);
 }

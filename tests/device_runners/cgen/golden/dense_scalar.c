@@ -24,24 +24,19 @@
 
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
-/* tensor_1 */
-static const _Alignas(16) int8_t t1_weights[48] = {
-    -127, -90, -53, -16, 21, 58, 95, -123, -86, -49, -12, 25, 62, 99, -119, -82, -45, -8, 29, 66,
-    103, -115, -78, -41, -4, 33, 70, 107, -111, -74, -37, 0, 37, 74, 111, -107, -70, -33, 4, 41, 78,
-    115, -103, -66, -29, 8, 45, 82
+/* tensor_1, packed */
+static const _Alignas(16) int8_t op0_weights[48] = {
+    -127, 62, -4, -70, -90, 99, 33, -33, -53, -119, 70, 4, -16, -82, 107, 41, 21, -45, -111, 78, 58,
+    -8, -74, 115, 95, 29, -37, -103, -123, 66, 0, -66, -86, 103, 37, -29, -49, -115, 74, 8, -12,
+    -78, 111, 45, 25, -41, -107, 82
 };
 
-/* tensor_2 */
-static const _Alignas(16) int32_t t2_bias[4] = {
-    0, 100, 200, 300
+static const _Alignas(16) int32_t op0_starts[4] = {
+    1071, 487, -97, 84
 };
 
-static const _Alignas(16) int32_t op0_multipliers[1] = {
-    1832519339
-};
-
-static const _Alignas(16) int8_t op0_shifts[1] = {
-    -8
+static const _Alignas(16) int32_t op0_factors[3] = {
+    -629928618, 1920, 8
 };
 
 /* ---- Parameters -------------------------------------------------------------------------- */
@@ -50,16 +45,16 @@ static const tidepool_fully_connected_params op0_params = {
     .batches = 1,
     .input_depth = 12,
     .output_depth = 4,
-    .input_zero_point = 3,
     .weights_zero_point = 0,
-    .output_zero_point = 7,
-    .output_min = -128,
-    .output_max = 127,
-    .per_channel = 0,
-    .weights = t1_weights,
-    .bias = t2_bias,
-    .multipliers = op0_multipliers,
-    .shifts = op0_shifts,
+    .channels = {
+        .output_min = -128,
+        .output_max = 127,
+        .general = 0,
+        .factor_step = 0,
+        .weights = op0_weights,
+        .starts = op0_starts,
+        .factors = op0_factors,
+    },
 };
 
 /* ---- Inference --------------------------------------------------------------------------- */
@@ -67,15 +62,14 @@ static const tidepool_fully_connected_params op0_params = {
 void dense_invoke(uint8_t *arena)
 {
     TRACE(0, 0, 12);
-    DEAD(12, 20);
+    DEAD(12, 4);
 
     /* 0: FULLY_CONNECTED, 12 to 4
      * in  0: 1x12 int8, scale 0.5, zero point 3, at 0
      * in  1: 4x12 int8, scale 0.0199999996, zero point 0, constant
      * in  2: 4 int32, scale 0.00999999978, zero point 0, constant
-     * out 3: 1x4 int8, scale 3, zero point 7, at 16 */
-    tidepool_fully_connected(&op0_params, (const int8_t *)&arena[0], (int8_t *)&arena[16]);
-    TRACE(3, 16, 4);
-    DEAD(0, 16);
-    DEAD(20, 12);
+     * out 3: 1x4 int8, scale 3, zero point 7, at 0 */
+    tidepool_fully_connected(&op0_params, (const int8_t *)&arena[0], (int8_t *)&arena[0]);
+    TRACE(3, 0, 4);
+    DEAD(4, 12);
 }

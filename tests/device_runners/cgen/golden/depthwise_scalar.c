@@ -24,23 +24,18 @@
 
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
-/* tensor_1 */
-static const _Alignas(16) int8_t t1_weights[36] = {
-    -127, -90, -53, -16, 21, 58, 95, -123, -86, -49, -12, 25, 62, 99, -119, -82, -45, -8, 29, 66,
-    103, -115, -78, -41, -4, 33, 70, 107, -111, -74, -37, 0, 37, 74, 111, -107
+/* tensor_1, packed */
+static const _Alignas(16) int8_t op0_weights[36] = {
+    -127, 21, -86, 62, -45, 103, -4, -111, 37, -90, 58, -49, 99, -8, -115, 33, -74, 74, -53, 95,
+    -12, -119, 29, -78, 70, -37, 111, -16, -123, 25, -82, 66, -41, 107, 0, -107
 };
 
-static const _Alignas(16) int32_t op0_multipliers[4] = {
-    1374389504, 1374389504, 2061584256, 1374389504
-};
-
-static const _Alignas(16) int8_t op0_shifts[4] = {
-    -7, -6, -6, -5
-};
-
-/* tensor_2 */
-static const _Alignas(16) int32_t t2_bias[4] = {
+static const _Alignas(16) int32_t op0_starts[4] = {
     0, 100, 200, 300
+};
+
+static const _Alignas(16) int32_t op0_factors[12] = {
+    -1546188288, -16320, 7, -1546188288, -8160, 6, -171798784, -8160, 6, -1546188288, -4080, 5
 };
 
 /* ---- Parameters -------------------------------------------------------------------------- */
@@ -65,28 +60,34 @@ static const tidepool_depthwise_conv_2d_params op0_params = {
     },
     .depth_multiplier = 1,
     .input_zero_point = -128,
-    .output_zero_point = -128,
-    .output_min = -128,
-    .output_max = 127,
-    .weights = t1_weights,
-    .bias = t2_bias,
-    .multipliers = op0_multipliers,
-    .shifts = op0_shifts,
+    .band = 4,
+    .channels = {
+        .output_min = -128,
+        .output_max = 127,
+        .general = 0,
+        .factor_step = 3,
+        .weights = op0_weights,
+        .starts = op0_starts,
+        .factors = op0_factors,
+    },
 };
 
 /* ---- Inference --------------------------------------------------------------------------- */
 
 void depthwise_invoke(uint8_t *arena)
 {
-    TRACE(0, 32, 80);
-    DEAD(0, 32);
+    TRACE(0, 176, 80);
+    DEAD(0, 176);
 
     /* 0: DEPTHWISE_CONV_2D, 3x3 window, stride 1x1, SAME
-     * in  0: 1x4x5x4 int8, scale 0.5, zero point -128, at 32
+     * in  0: 1x4x5x4 int8, scale 0.5, zero point -128, at 176
      * in  1: 1x3x3x4 int8, 4 scales, constant
      * in  2: 4 int32, 4 scales, constant
-     * out 3: 1x4x5x4 int8, scale 1, zero point -128, at 0 */
-    tidepool_depthwise_conv_2d(&op0_params, (const int8_t *)&arena[32], (int8_t *)&arena[0]);
-    TRACE(3, 0, 80);
-    DEAD(80, 32);
+     * out 3: 1x4x5x4 int8, scale 1, zero point -128, at 176 */
+    tidepool_depthwise_conv_2d(&op0_params,
+                               (const int8_t *)&arena[176],
+                               (int8_t *)&arena[176],
+                               &arena[0]);
+    TRACE(3, 176, 80);
+    DEAD(0, 176);
 }
