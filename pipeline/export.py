@@ -20,7 +20,7 @@ from device_runners.runner import Artifacts, Int8Model
 from pipeline.comparison import compare_outputs, reference_outputs
 from pipeline.fixed_input import SEED, fixed_samples
 from pipeline.listener import Listener
-from pipeline.settings import Settings
+from pipeline.settings import McuSettings, Settings
 from pipeline.source import Source, converted_file
 from pipeline.stages.mcu import isa_of, output_crc32
 
@@ -104,8 +104,7 @@ def export(
     exports.refuse_foreign(directory)
     model = _read_model(source, settings)
     with tempfile.TemporaryDirectory(prefix="tidepool-export-") as scratch:
-        kernels_for = isa_of(settings.mcu.core)
-        package = _package(model, runtime, kernels_for, Path(scratch), listener, identity)
+        package = _package(model, runtime, settings.mcu, Path(scratch), listener, identity)
         with listener.stage(f"writing {directory}"):
             written = exports.write_export(package, layout.name, directory)
     return ExportReport(
@@ -145,17 +144,18 @@ def _read_model(source: Source, settings: Settings) -> Int8Model:
 def _package(
     model: Int8Model,
     runtime: Runtime,
-    isa: cgen.Isa,
+    settings: McuSettings,
     scratch: Path,
     listener: Listener,
     identity: Identity | None,
 ) -> Package:
+    isa = isa_of(settings.core)
     with listener.stage("computing the reference (LiteRT, BUILTIN_REF) of the self-test") as done:
         samples = fixed_samples(model.graph, 1)
         expected = reference_outputs(model.content, samples, done)
     with listener.stage(f"building and trying the sources ({runtime})"):
         if runtime is Runtime.AOT:
-            artifacts = cgen.build(model, scratch / "aot", isa)
+            artifacts = cgen.build(model, scratch / "aot", isa, settings.optimize)
             ran = _try_aot(model, artifacts, samples, expected, listener)
         else:
             artifacts = tflm.build(model, scratch / "tflm")

@@ -189,11 +189,13 @@ def build(
     folder = source.directory(settings.build_directory) / "mcu"
     runtime = settings.mcu.runtime.kind
     if runtime is RuntimeKind.AOT:
-        mcu.build_aot(model, folder, listener, mcu.isa_of(board.name))
+        isa = mcu.isa_of(board.name)
+        mcu.build_aot(model, folder, listener, isa, settings.mcu.optimize)
     else:
         mcu.build_tflm(model, folder, trial, listener)
     with listener.stage(f"building firmware for {board.core} ({board.name})"):
-        firmware = cortex_m.build_firmware(folder, model.name, board, runtime)
+        flag = settings.mcu.optimize.compiler_flag
+        firmware = cortex_m.build_firmware(folder, model.name, board, runtime, optimize=flag)
     return BoardTrial(model, firmware, trial, origin, samples, dataset)
 
 

@@ -233,7 +233,8 @@ class Run:
         self.report.mcu = report = McuReport()
         settings, listener = self.settings.mcu, self.listener
         if settings.runtime.kind is RuntimeKind.AOT:
-            report.aot = mcu.build_aot(model, folder, listener, mcu.isa_of(settings.core))
+            isa = mcu.isa_of(settings.core)
+            report.aot = mcu.build_aot(model, folder, listener, isa, settings.optimize)
         samples = self._emulated_samples()
         trial = self._trial(model, samples)
         for_tflm = model

@@ -119,7 +119,7 @@ def fit(
     graph = read_graph(file)
     check_full_integer(graph)
     model = Int8Model(source.name, file.read_bytes(), graph)
-    return fit_boards(model, boards, settings.mcu.runtime.kind, listener)
+    return fit_boards(model, boards, settings.mcu.runtime.kind, listener, settings.mcu.optimize)
 
 
 def findings_json(findings: Findings) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from converters.errors import TidepoolError
+from device_runners.cgen import Optimize
 from device_runners.cortex_m import EmulatorKind
 from device_runners.cortex_m.firmware import RuntimeKind
 from device_runners.edge_tpu import SearchMode
@@ -167,6 +168,11 @@ class McuSettings(_Section):
     core: str = Field(
         "cortex-m4",
         description="cortex-m0plus, -m3, -m4, -m7, -m33, -m55 or a board of `tidepool boards list`",
+    )
+    optimize: Optimize = Field(
+        Optimize.BALANCED,
+        description="what the generated code is optimized for: size; balanced; speed, whatever "
+        "the weights take",
     )
     emulator: EmulatorKind = Field(
         EmulatorKind.QEMU, description="qemu; renode: every board, needs renode on the PATH"

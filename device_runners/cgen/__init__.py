@@ -7,6 +7,17 @@ One op is one file in ``ops/`` (what it accepts, and the call it becomes) beside
 from device_runners.cgen.host_build import HostBuild
 from device_runners.cgen.isa import CORES_OF, Isa
 from device_runners.cgen.memory_picture import memory_picture
+from device_runners.cgen.optimize import Optimize
 from device_runners.cgen.runner import build, check, full_trace, run
 
-__all__ = ["CORES_OF", "HostBuild", "Isa", "build", "check", "full_trace", "memory_picture", "run"]
+__all__ = [
+    "CORES_OF",
+    "HostBuild",
+    "Isa",
+    "Optimize",
+    "build",
+    "check",
+    "full_trace",
+    "memory_picture",
+    "run",
+]

@@ -1,18 +1,24 @@
-"""Which kernel an operator takes: the first of its candidates that is exact on it.
+"""Which kernel an operator takes: of those that are exact on it, the one that costs least.
 
 A candidate is a kernel for a level of the instruction set, with weights packed for it. The code
-generator must prove it exact on the operator's own weights; where it can't, the next one is tried,
-and behind all of them stands the portable kernel, which needs no proof.
+generator must prove it exact on the operator's own weights; behind all of them stands the portable
+kernel, which needs no proof. What they cost is estimated by ``costs``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from device_runners.cgen.c_text import rodata_bytes
+from device_runners.cgen.costs import instructions, text_bytes
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import ConstantArray, Emission, KernelCall, OpContext
+
+_SLOWER = 1.25
+"""What a model optimized for size may take, over the instructions of the fastest kernels."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +52,88 @@ class Candidate:
 def choose(
     context: OpContext, candidates: tuple[Candidate, ...], portable: Callable[[], Emission]
 ) -> Emission:
-    """The emission of the first candidate of the context's level or below that is exact.
+    """The emission with the fewest estimated instructions, the others as its alternatives.
 
     Args:
         context: The operator.
-        candidates: The fastest first.
+        candidates: Those of a higher level than the context's are left out.
         portable: The emission with the portable kernel. Its summary and its multiply-accumulates
             are those of the operator, whatever kernel is taken.
     """
-    allowed = [candidate for candidate in candidates if candidate.isa.included_in(context.isa)]
     plain = portable()
-    for candidate in allowed:
+    emissions, refusals = [], []
+    for candidate in candidates:
+        if not candidate.isa.included_in(context.isa):
+            continue
         packed = candidate.make(context)
-        if packed is not None:
-            return Emission(
+        if packed is None:
+            refusals.append(candidate.refusal)
+            continue
+        emissions.append(
+            replace(
+                plain,
                 kernel=packed.call.kernel,
                 calls=(packed.call,),
-                summary=plain.summary,
                 constants=(*packed.constants, *operand_arrays(context, 0)),
-                macs=plain.macs,
                 in_place=packed.in_place,
                 scratch_bytes=packed.scratch_bytes,
                 reason=candidate.reason,
             )
-    if not allowed:
-        return plain
-    return replace(plain, reason=f"portable: {allowed[-1].refusal}")
+        )
+    why = "; ".join(dict.fromkeys(refusals))
+    emissions.append(replace(plain, reason=f"portable: {why}" if why else ""))
+    best, *others = sorted(emissions, key=_instructions)
+    if best.calls[0].function == plain.calls[0].function and len(emissions) > 1:
+        best = replace(best, reason="portable: the fewest instructions by the cost model")
+    return replace(best, alternatives=tuple(others))
+
+
+def smallest(emissions: Mapping[int, Emission]) -> dict[int, Emission]:
+    """Exchanges kernels for alternatives so that kernels and constants take the least flash.
+
+    Tries every set of kernels; a kernel's code counts once, however many layers take it. Sets whose
+    estimated instructions exceed the fastest ones' by more than a quarter are left out.
+
+    Args:
+        emissions: Operator index -> the fastest emission, and its alternatives.
+    """
+    options = {
+        index: (replace(emission, alternatives=()), *emission.alternatives)
+        for index, emission in emissions.items()
+        if emission.alternatives
+    }
+    kernels = sorted({one.calls[0].function for each in options.values() for one in each})
+    most = _SLOWER * sum(_instructions(each[0]) for each in options.values())
+    best: tuple[int, dict[int, Emission]] | None = None
+    for size in range(1, len(kernels) + 1):
+        for allowed in itertools.combinations(kernels, size):
+            taken = {
+                index: min(fitting, key=_constant_bytes)
+                for index, each in options.items()
+                if (fitting := [one for one in each if one.calls[0].function in allowed])
+            }
+            if len(taken) < len(options) or sum(map(_instructions, taken.values())) > most:
+                continue
+            flash = sum(map(_constant_bytes, taken.values())) + sum(map(text_bytes, allowed))
+            if best is None or flash < best[0]:
+                best = flash, taken
+    if best is None:
+        return dict(emissions)
+    return {**emissions, **{index: _for_size(one) for index, one in best[1].items()}}
+
+
+def _for_size(emission: Emission) -> Emission:
+    return replace(emission, reason=f"{emission.reason}; the least flash".removeprefix("; "))
+
+
+def _instructions(emission: Emission) -> float:
+    """Estimated; a kernel without a model is the last one to take."""
+    total = 0.0
+    for call in emission.calls:
+        estimate = instructions(call)
+        total += float("inf") if estimate is None else estimate
+    return total
+
+
+def _constant_bytes(emission: Emission) -> int:
+    return sum(rodata_bytes(array) for array in emission.constants)

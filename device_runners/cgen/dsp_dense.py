@@ -23,6 +23,21 @@ _UNIT = 8
 _ROWS_FOR_THREE_PIXELS = 3
 
 
+def dense_as_three_pixels(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
+    """A call of ``tidepool_conv_2d_dsp`` for any number of rows: each is a pixel.
+
+    Args:
+        context: The operator.
+        multipliers: One a channel.
+
+    Returns:
+        The call, or None if a channel can't be proven exact.
+    """
+    count, taps = context.data(1).shape
+    window = rows_as_window(context.input(0).elements // taps, taps, count)
+    return three_pixels(context, window, context.data(1), multipliers, patches=False)
+
+
 def dense_dsp(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
     """A call for a FULLY_CONNECTED whose weights have the zero point 0.
 
@@ -39,8 +54,7 @@ def dense_dsp(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed |
     count, taps = weights.shape
     batches = context.input(0).elements // taps
     if batches >= _ROWS_FOR_THREE_PIXELS:
-        window = rows_as_window(batches, taps, count)
-        return three_pixels(context, window, weights, multipliers, patches=False)
+        return None
     depth = -(-taps // _UNIT) * _UNIT
     clamp = activation_range(context.output, activation_of(context))
     zero_points = context.input(0).zero_point, context.output.zero_point

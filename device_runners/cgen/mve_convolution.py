@@ -23,6 +23,7 @@ from device_runners.cgen.convolution import (
     window_params,
 )
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
+from device_runners.cgen.optimize import Optimize
 from device_runners.cgen.requantization import activation_range
 
 _VECTOR = 16  # bytes
@@ -51,25 +52,37 @@ def conv_2d_mve(context: OpContext) -> Packed | None:
     return _pairs_of_pixels(context, window, taps, channel_multipliers(context, count))
 
 
-def dense_mve(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
-    """A call for a FULLY_CONNECTED whose weights have the zero point 0.
-
-    Two rows and more are a convolution of 1x1, whose weights are read once for two rows.
+def dense_as_pairs(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
+    """A call of ``tidepool_conv_2d_mve`` for any number of rows: each is a pixel.
 
     Args:
-        context: The operator.
+        context: The operator; its weights have the zero point 0.
         multipliers: One a channel.
 
     Returns:
         The call; None if a multiplier shifts to the left, or if the weights would grow much.
     """
+    count, taps = context.data(1).shape
+    window = rows_as_window(context.input(0).elements // taps, taps, count)
+    return _pairs_of_pixels(context, window, context.data(1), multipliers)
+
+
+def dense_mve(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
+    """A call of ``tidepool_fully_connected_mve`` for a single row.
+
+    Args:
+        context: The operator; its weights have the zero point 0.
+        multipliers: One a channel.
+
+    Returns:
+        The call; None for several rows, if a multiplier shifts to the left, or if the weights
+        would grow much.
+    """
     weights = context.data(1)
     count, taps = weights.shape
-    rows = context.input(0).elements // taps
-    if rows > 1:
-        window = rows_as_window(rows, taps, count)
-        return _pairs_of_pixels(context, window, weights, multipliers)
-    if not _fits(weights, multipliers, _ROW_CHANNELS):
+    if context.input(0).elements > taps:
+        return None
+    if not _fits(context, weights, multipliers, _ROW_CHANNELS):
         return None
     groups = [slice(c, c + _ROW_CHANNELS) for c in range(0, count, _ROW_CHANNELS)]
     vectors, bias = _vectors(weights), folded_bias(context, weights)
@@ -106,7 +119,7 @@ def _pairs_of_pixels(
         weights: (channels, taps) int8, in the kernel's order.
         multipliers: One a channel.
     """
-    if not _fits(weights, multipliers):
+    if not _fits(context, weights, multipliers):
         return None
     vectors = _vectors(weights)
     depth = vectors.shape[1] * _VECTOR
@@ -131,10 +144,14 @@ def shifts_right(multipliers: Sequence[Multiplier]) -> bool:
     return all(-_LARGEST_SHIFT <= multiplier.shift <= 0 for multiplier in multipliers)
 
 
-def _fits(weights: Array, multipliers: Sequence[Multiplier], multiple: int = 1) -> bool:
-    """Whether the kernel is exact, and its weights are not much larger than the model's.
+def _fits(
+    context: OpContext, weights: Array, multipliers: Sequence[Multiplier], multiple: int = 1
+) -> bool:
+    """Whether the kernel is exact, and its weights are not much larger than the model's, if that
+    matters.
 
     Args:
+        context: The operator.
         weights: (channels, taps) int8.
         multipliers: One a channel.
         multiple: Channels are filled up to a multiple of it.
@@ -143,7 +160,8 @@ def _fits(weights: Array, multipliers: Sequence[Multiplier], multiple: int = 1) 
         return False
     count, taps = (int(n) for n in weights.shape)
     packed = -(-count // multiple) * multiple * -(-taps // _VECTOR) * _VECTOR
-    return packed <= max(2 * count * taps, _SMALL_BYTES)
+    fits = packed <= max(2 * count * taps, _SMALL_BYTES)
+    return fits or context.optimize is Optimize.SPEED
 
 
 def _vectors(weights: Array) -> Array:

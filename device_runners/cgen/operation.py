@@ -12,6 +12,7 @@ from functools import cached_property
 
 from converters.tflite.graph import Array, Graph, Operator, Tensor
 from device_runners.cgen.isa import Isa
+from device_runners.cgen.optimize import Optimize
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class OpContext:
     graph: Graph
     operator: Operator
     isa: Isa = Isa.SCALAR
+    optimize: Optimize = Optimize.BALANCED
 
     @cached_property
     def inputs(self) -> tuple[Tensor | None, ...]:
@@ -115,6 +117,7 @@ class Emission:
         in_place: Input tensors whose memory the output may take over, if nobody needs them later.
         scratch_bytes: Memory that is needed only during the calls; they get its address last.
         reason: Why this kernel, where there is a choice.
+        alternatives: What the operator may become as well, from few to many instructions.
     """
 
     kernel: str
@@ -125,6 +128,7 @@ class Emission:
     in_place: tuple[int, ...] = ()
     scratch_bytes: int = 0
     reason: str = ""
+    alternatives: tuple[Emission, ...] = ()
 
 
 @dataclass(frozen=True)

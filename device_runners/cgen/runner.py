@@ -12,14 +12,16 @@ import numpy as np
 from converters.files import staged_directory
 from converters.tflite.graph import Array, Graph, Tensor, TensorType
 from converters.tflite.int4 import with_int8_weights
+from device_runners.cgen.choice import smallest
 from device_runners.cgen.host_build import HostBuild
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.memory import plan_memory
 from device_runners.cgen.operation import Emission, OpContext
+from device_runners.cgen.optimize import Optimize
 from device_runners.cgen.passes import run_passes
 from device_runners.cgen.program import Program, RemovedChannels
 from device_runners.cgen.registry import operations, supported_opcodes
-from device_runners.cgen.savings import simplify, splitting_saving
+from device_runners.cgen.savings import PassSaving, simplify, splitting_saving
 from device_runners.cgen.sources import Unit, port, write_sources
 from device_runners.runner import Artifacts, Finding, Findings, Int8Model, finding_at
 
@@ -42,13 +44,19 @@ def check(graph: Graph) -> Findings:
     return Findings(tuple(findings))
 
 
-def build(model: Int8Model, out: Path, isa: Isa = Isa.SCALAR) -> Artifacts:
+def build(
+    model: Int8Model,
+    out: Path,
+    isa: Isa = Isa.SCALAR,
+    optimize: Optimize = Optimize.BALANCED,
+) -> Artifacts:
     """Writes ``<name>.h``, ``<name>.c``, the kernels used and their headers to ``out``.
 
     Args:
         model: The model.
         out: The folder; it is replaced as a whole, or left alone on an error.
         isa: What the kernels are written for.
+        optimize: What decides between kernels.
 
     Returns:
         The files, and figures: ``arena_bytes``, ``lower_bound_bytes``, ``arena_is_optimal``,
@@ -64,16 +72,37 @@ def build(model: Int8Model, out: Path, isa: Isa = Isa.SCALAR) -> Artifacts:
 
     def emit(program: Program) -> dict[int, Emission]:
         graph = program.graph
-        return {
-            operator.index: operations()[operator.opcode].emit(OpContext(graph, operator, isa))
+        emissions = {
+            operator.index: operations()[operator.opcode].emit(
+                OpContext(graph, operator, isa, optimize)
+            )
             for operator in graph.operators
             if not program.is_silent(operator)
         }
+        return smallest(emissions) if optimize is Optimize.SIZE else emissions
 
-    program, whole, savings = simplify(Program(graph), emit)
+    return assemble(model.name, *simplify(Program(graph), emit), out)
+
+
+def assemble(
+    name: str,
+    program: Program,
+    whole: Mapping[int, Emission],
+    savings: tuple[PassSaving, ...],
+    out: Path,
+) -> Artifacts:
+    """Plans the memory of what operators became, and writes it all: the second half of ``build``.
+
+    Args:
+        name: The model's, a C identifier.
+        program: The program.
+        whole: Operator index -> its calls.
+        savings: What passes saved.
+        out: As of ``build``.
+    """
     emissions, memory = plan_memory(program, whole)
     savings += splitting_saving(program, whole, emissions, memory)
-    unit = Unit(model.name, program, emissions, memory, savings)
+    unit = Unit(name, program, emissions, memory, savings)
     with staged_directory(out) as staging:
         files = write_sources(unit, staging)
     return Artifacts(out, files, _figures(unit))

@@ -96,7 +96,7 @@ class Firmware:
     map_file: Path
 
 
-def write_firmware(mcu_directory: Path, model: str, board: Board) -> Path:
+def write_firmware(mcu_directory: Path, model: str, board: Board, *, optimize: str = "-O2") -> Path:
     """Writes the CMake project ``<mcu>/firmware``, whole or not at all.
 
     What was built in it for other boards stays.
@@ -105,6 +105,7 @@ def write_firmware(mcu_directory: Path, model: str, board: Board) -> Path:
         mcu_directory: The folder that holds ``aot/`` or ``tflm/`` (or both).
         model: Name of the model, a C identifier, which the files in there begin with.
         board: The board that the project is set to; it can be built for every known one.
+        optimize: The compiler's flag for the model and its kernels.
 
     Returns:
         The project's folder.
@@ -122,7 +123,9 @@ def write_firmware(mcu_directory: Path, model: str, board: Board) -> Path:
             hint="Generate the sources before the firmware.",
         )
     with staged_directory(directory) as staging:
-        _write_project(staging, mcu_directory, model, board, has_aot=has_aot, has_tflm=has_tflm)
+        _write_project(
+            staging, mcu_directory, model, board, optimize, has_aot=has_aot, has_tflm=has_tflm
+        )
         if (directory / _BUILD_FOLDER).is_dir():
             (directory / _BUILD_FOLDER).replace(staging / _BUILD_FOLDER)
     return directory
@@ -136,6 +139,7 @@ def build_firmware(
     *,
     trace: bool = False,
     measured: Measured = Measured.INFERENCE,
+    optimize: str = "-O2",
     tflm: TflmOptions = TflmOptions(),
 ) -> Firmware:
     """Writes the project and builds it for one board, always from scratch.
@@ -147,6 +151,7 @@ def build_firmware(
         runtime: ``aot``, or ``tflm`` with TensorFlow Lite Micro's library.
         trace: Whether the firmware writes every tensor; with ``aot`` only.
         measured: What it measures.
+        optimize: The compiler's flag for the generated code; TFLM's glue has -O2.
         tflm: For ``tflm``: which library, and how large an arena.
 
     Raises:
@@ -156,7 +161,7 @@ def build_firmware(
     """
     require_tools(BUILD_TOOLS)
     runtime = RuntimeKind(runtime)
-    directory = write_firmware(mcu_directory, model, board).resolve()
+    directory = write_firmware(mcu_directory, model, board, optimize=optimize).resolve()
     variants: list[str] = [tflm.kernels] if tflm.kernels else []
     variants += ["trace"] if trace else []
     variants += ["setup"] if measured is Measured.SETUP else []
@@ -225,7 +230,14 @@ def _switch(value: bool) -> str:
 
 
 def _write_project(
-    target: Path, mcu_directory: Path, model: str, board: Board, *, has_aot: bool, has_tflm: bool
+    target: Path,
+    mcu_directory: Path,
+    model: str,
+    board: Board,
+    optimize: str,
+    *,
+    has_aot: bool,
+    has_tflm: bool,
 ) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -247,7 +259,7 @@ def _write_project(
             copy = target / source.relative_to(TEMPLATES)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(source.read_bytes())
-    render("CMakeLists.txt.j2", "CMakeLists.txt")
+    render("CMakeLists.txt.j2", "CMakeLists.txt", optimize=optimize)
     render("README.md.j2", "README.md", boards=all_boards())
     for each in {each.name: each for each in (*all_boards(), board)}.values():
         folder = target / "boards" / each.name

@@ -155,6 +155,7 @@ def fit(
     runtime: RuntimeKind | str = RuntimeKind.AOT,
     *,
     stack_bytes: int = STACK_RESERVE_BYTES,
+    optimize: str = "-O2",
     tflm: TflmOptions | None = None,
     progress: Progress = no_progress,
 ) -> FitReport:
@@ -187,7 +188,9 @@ def fit(
     progress(0, len(links))
     for link, board in links.items():
         try:
-            measured[link] = _measure(link[1], model, board, runtime, stack_bytes, options)
+            measured[link] = _measure(
+                link[1], model, board, runtime, stack_bytes, options, optimize
+            )
         except TidepoolError as error:
             problems[link] = error
         progress(len(measured) + len(problems), len(links))
@@ -209,6 +212,7 @@ def _measure(
     runtime: RuntimeKind,
     stack_bytes: int,
     tflm: TflmOptions,
+    optimize: str,
 ) -> Footprint:
     """Links the model for the board's core, with room for it, in a folder of its own."""
     roomy = board.model_copy(
@@ -219,7 +223,9 @@ def _measure(
         for folder in ("aot", "tflm"):
             if (mcu_directory / folder).is_dir():
                 shutil.copytree(mcu_directory / folder, copy / folder)
-        sizes = measure_sizes(build_firmware(copy, model, roomy, runtime, tflm=tflm))
+        sizes = measure_sizes(
+            build_firmware(copy, model, roomy, runtime, optimize=optimize, tflm=tflm)
+        )
     return Footprint(
         text_bytes=sizes.text_bytes,
         rodata_bytes=sizes.rodata_bytes,

@@ -52,6 +52,7 @@ def fit(
     board: OnBoards = None,
     config: options.Config = None,
     runtime: options.RuntimeOption = None,
+    optimize: options.OptimizeOption = None,
     build_directory: options.BuildDirectory = None,
     json: options.Json = False,
 ) -> None:
@@ -64,7 +65,11 @@ def fit(
 
     chosen = tuple(cortex_m.find_board(each) for each in board or ()) or cortex_m.all_boards()
     source = resolve(model)
-    overrides = {"mcu.runtime": runtime, "build_directory": build_directory}
+    overrides = {
+        "mcu.runtime": runtime,
+        "mcu.optimize": optimize,
+        "build_directory": build_directory,
+    }
     settings = settings_of(source, config, overrides)
     report = run.fit(source, settings, chosen, display.Terminal())
     if json:

@@ -20,6 +20,7 @@ def deploy(
     dataset: options.Dataset = None,
     config: options.Config = None,
     core: options.Core = None,
+    optimize: options.OptimizeOption = None,
     emulator: options.Emulator = None,
     runtime: options.RuntimeOption = None,
     cluster: options.Cluster = None,
@@ -57,6 +58,7 @@ def deploy(
         {
             "dataset.source": dataset,
             "mcu.core": core,
+            "mcu.optimize": optimize,
             "mcu.emulator": emulator,
             "mcu.runtime": runtime,
             "conversion.cluster_bits": cluster,
@@ -131,6 +133,7 @@ def emulate(
     dataset: options.Dataset = None,
     config: options.Config = None,
     core: options.Core = None,
+    optimize: options.OptimizeOption = None,
     emulator: options.Emulator = None,
     runtime: options.RuntimeOption = None,
     cluster: options.Cluster = None,
@@ -161,6 +164,7 @@ def emulate(
         {
             "dataset.source": dataset,
             "mcu.core": core,
+            "mcu.optimize": optimize,
             "mcu.emulator": emulator,
             "mcu.runtime": runtime,
             "conversion.cluster_bits": cluster,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from device_runners.cgen import Optimize
 from device_runners.cortex_m import EmulatorKind
 from pipeline.settings import QatMode, QatStrategy, RewriteMode, RuntimeChoice
 
@@ -45,6 +46,13 @@ Core = Annotated[
         "--core",
         metavar="CORE",
         help="cortex-m0plus, -m3, -m4, -m7, -m33, -m55 or a board (tidepool boards list).",
+    ),
+]
+OptimizeOption = Annotated[
+    Optimize | None,
+    typer.Option(
+        "--optimize",
+        help="Of the generated code: size, balanced, or speed, whatever the weights take.",
     ),
 ]
 Emulator = Annotated[

@@ -23,6 +23,7 @@ def export(
         typer.Option("--runtime", help="aot: generated C. tflm: the model as an array."),
     ] = Runtime.AOT,
     core: options.Core = None,
+    optimize: options.OptimizeOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -53,7 +54,11 @@ def export(
     from pipeline import export as exporting
 
     source = resolve(model)
-    settings = settings_of(source, config, {"mcu.core": core, "build_directory": build_directory})
+    settings = settings_of(
+        source,
+        config,
+        {"mcu.core": core, "mcu.optimize": optimize, "build_directory": build_directory},
+    )
     report = exporting.export(
         source,
         settings,

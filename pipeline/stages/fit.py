@@ -17,6 +17,7 @@ def fit_boards(
     boards: Sequence[cortex_m.Board],
     runtime: cortex_m.RuntimeKind,
     listener: Listener,
+    optimize: cgen.Optimize = cgen.Optimize.BALANCED,
 ) -> cortex_m.FitReport:
     """Generates the model's sources, links them for the boards' cores, compares with the boards.
 
@@ -31,7 +32,7 @@ def fit_boards(
         with listener.stage("generating the sources"):
             if runtime is cortex_m.RuntimeKind.AOT:
                 for isa in {isa_of(board.name) for board in boards}:
-                    cgen.build(model, mcu / isa / "aot", isa)
+                    cgen.build(model, mcu / isa / "aot", isa, optimize)
             else:
                 tflm.build(model, mcu / "tflm")
 
@@ -39,4 +40,11 @@ def fit_boards(
             return mcu / isa_of(board.name) if runtime is cortex_m.RuntimeKind.AOT else mcu
 
         with listener.stage("linking for every kind of core") as progress:
-            return cortex_m.fit(sources, model.name, boards, runtime, progress=progress)
+            return cortex_m.fit(
+                sources,
+                model.name,
+                boards,
+                runtime,
+                optimize=optimize.compiler_flag,
+                progress=progress,
+            )

@@ -60,7 +60,11 @@ def isa_of(core: str) -> cgen.Isa:
 
 
 def build_aot(
-    model: Int8Model, mcu: Path, listener: Listener, isa: cgen.Isa = cgen.Isa.SCALAR
+    model: Int8Model,
+    mcu: Path,
+    listener: Listener,
+    isa: cgen.Isa = cgen.Isa.SCALAR,
+    optimize: cgen.Optimize = cgen.Optimize.BALANCED,
 ) -> AotReport:
     """Writes ``aot/``, with the kernels of an instruction-set level.
 
@@ -68,7 +72,7 @@ def build_aot(
         TidepoolError: The code generator lacks an op, naming it and its output.
     """
     with listener.stage("generating ahead-of-time C"):
-        artifacts = cgen.build(model, mcu / "aot", isa)
+        artifacts = cgen.build(model, mcu / "aot", isa, optimize)
     figures = artifacts.figures
     picture = write_atomic(
         mcu / "aot" / f"{model.name}_memory.svg", cgen.memory_picture(artifacts.figures)
@@ -191,6 +195,7 @@ def _run(
             board,
             runtime,
             trace=trace,
+            optimize=settings.optimize.compiler_flag,
             tflm=tflm_options or cortex_m.TflmOptions(),
         )
     count = len(trial.samples)
@@ -222,7 +227,8 @@ def _emulated_board(
     if settings.emulator is not cortex_m.EmulatorKind.QEMU or stand_in is board:
         return board
     with listener.stage(f"building firmware for {board.core} ({board.name})"):
-        cortex_m.build_firmware(mcu, model.name, board, runtime)
+        flag = settings.optimize.compiler_flag
+        cortex_m.build_firmware(mcu, model.name, board, runtime, optimize=flag)
     listener.note(f"QEMU has no {board.name}: {stand_in.name} stands in, with the same core")
     return stand_in
 

@@ -15,7 +15,7 @@ from support.models import int8_model
 
 from converters.tflite import write_graph
 from converters.tflite.graph import Graph
-from device_runners.cgen import HostBuild, Isa, build
+from device_runners.cgen import HostBuild, Isa, Optimize, build
 from device_runners.host.oracle import Oracle
 from device_runners.runner import Artifacts
 
@@ -55,6 +55,7 @@ def assert_every_tensor_equals_reference(
     flags: Sequence[str] = SANITIZED,
     compiler: str = "cc",
     isa: Isa = Isa.SCALAR,
+    optimize: Optimize = Optimize.BALANCED,
 ) -> Artifacts:
     """Builds a graph, runs samples, and compares every computed tensor with BUILTIN_REF.
 
@@ -62,7 +63,7 @@ def assert_every_tensor_equals_reference(
     """
     if not _links(compiler, tuple(flags)):
         pytest.skip(f"{compiler} {' '.join(flags)} is not installed")
-    artifacts = build(int8_model(graph), folder / "aot", isa)
+    artifacts = build(int8_model(graph), folder / "aot", isa, optimize)
     oracle = Oracle(model or write_graph(graph), all_tensors=True)
     with HostBuild(artifacts, compiler=compiler, flags=flags, object_cache=object_cache()) as host:
         runs = host.run_many_traced(samples)

@@ -17,10 +17,10 @@ from device_runners.cgen import checks
 from device_runners.cgen.channel_packing import fours_and_rest, pack_channels
 from device_runners.cgen.choice import Candidate, Packed, choose
 from device_runners.cgen.convolution import bias_values, channel_factors
-from device_runners.cgen.dsp_dense import dense_dsp
+from device_runners.cgen.dsp_dense import dense_as_three_pixels, dense_dsp
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.isa import Isa
-from device_runners.cgen.mve_convolution import dense_mve
+from device_runners.cgen.mve_convolution import dense_as_pairs, dense_mve
 from device_runners.cgen.operation import (
     Emission,
     KernelCall,
@@ -136,9 +136,21 @@ _CANDIDATES = (
         refusal="weights with a zero point, a shift to the left, or weights that would grow",
     ),
     Candidate(
+        Isa.MVE,
+        _symmetric(dense_as_pairs),
+        reason="vector extension, rows as pixels",
+        refusal="weights with a zero point, a shift to the left, or weights that would grow",
+    ),
+    Candidate(
         Isa.DSP,
         _symmetric(dense_dsp),
         reason="DSP extension, every channel proven exact",
+        refusal="weights with a zero point, or no proof",
+    ),
+    Candidate(
+        Isa.DSP,
+        _symmetric(dense_as_three_pixels),
+        reason="DSP extension, rows as pixels",
         refusal="weights with a zero point, or no proof",
     ),
 )

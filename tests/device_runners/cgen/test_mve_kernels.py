@@ -32,7 +32,7 @@ def test_many_random_layers_are_exact_on_the_host(seed: int, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("depth", "outputs", "kernel"),
     [
-        (1024, 2, "fully_connected_dsp"),  # eight channels would be four times the weights
+        (1024, 2, "conv_2d_mve"),  # eight channels would be four times the weights
         (1024, 8, "fully_connected_mve"),
         (64, 2, "fully_connected_mve"),  # small all the same
     ],
