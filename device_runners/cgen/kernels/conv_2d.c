@@ -145,8 +145,8 @@ static int is_pointwise(const tidepool_conv_2d_params *p, const layout *l)
 {
     const tidepool_window *w = &p->window;
     return l->taps == w->input_channels && w->stride_height == 1 && w->stride_width == 1 &&
-           w->pad_top == 0 && w->pad_left == 0 && w->output_height == w->input_height &&
-           w->output_width == w->input_width && w->filter_height == 1;
+           w->pad_top == 0 && w->pad_left == 0 && w->output_width == w->input_width &&
+           (w->output_height == w->input_height || w->batches == 1) && w->filter_height == 1;
 }
 
 TIDEPOOL_KERNEL

@@ -21,12 +21,12 @@ extern "C" {
 #if defined(__GNUC__)
 #define TIDEPOOL_APART static __attribute__((noinline, unused))
 #else
-#define TIDEPOOL_APART static
+#define TIDEPOOL_APART static inline
 #endif
 
 /* Two sums of products of bytes; the bytes of `shared` are loaded once for both. */
 TIDEPOOL_APART void tidepool_add_products(const int8_t *shared, const int8_t *first,
-                                             const int8_t *second, int32_t taps, int32_t *sums)
+                                          const int8_t *second, int32_t taps, int32_t *sums)
 {
     int32_t a = sums[0];
     int32_t b = sums[1];
@@ -140,14 +140,14 @@ static inline void tidepool_row_by_eight(const int8_t *x, const int8_t *weights,
 
 /* Four products of one tap into the sums whose names begin with `s`. */
 #define TIDEPOOL_PRODUCTS(s, tap, weights)           \
-    s##0 += (tap) * (weights)[0];        \
-    s##1 += (tap) * (weights)[1];        \
-    s##2 += (tap) * (weights)[2];        \
-    s##3 += (tap * (weights)[3])
+    s##0 += (tap) * (weights)[0];                    \
+    s##1 += (tap) * (weights)[1];                    \
+    s##2 += (tap) * (weights)[2];                    \
+    s##3 += (tap) * (weights)[3]
 
 /* One row by four channels. */
 TIDEPOOL_APART void tidepool_row_by_four(const int8_t *x, const int8_t *weights, int32_t taps,
-                                            const int32_t *starts, int32_t *sums)
+                                         const int32_t *starts, int32_t *sums)
 {
     int32_t a0 = starts[0], a1 = starts[1], a2 = starts[2], a3 = starts[3];
     for (; taps >= 2; taps -= 2) {
@@ -179,7 +179,7 @@ TIDEPOOL_APART void tidepool_row_by_four(const int8_t *x, const int8_t *weights,
 
 /* Two rows by four channels: sums[0] to [3] of the first row, [4] to [7] of the second. */
 TIDEPOOL_APART void tidepool_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
-                                         int32_t taps, const int32_t *starts, int32_t *sums)
+                                      int32_t taps, const int32_t *starts, int32_t *sums)
 {
     int32_t a0 = starts[0], a1 = starts[1], a2 = starts[2], a3 = starts[3];
     int32_t b0 = a0, b1 = a1, b2 = a2, b3 = a3;
@@ -207,7 +207,7 @@ TIDEPOOL_APART void tidepool_two_rows(const int8_t *x, const int8_t *y, const in
 
 /* One row by eight channels. */
 TIDEPOOL_APART void tidepool_row_by_eight(const int8_t *x, const int8_t *weights, int32_t taps,
-                                             const int32_t *starts, int32_t *sums)
+                                          const int32_t *starts, int32_t *sums)
 {
     int32_t a0 = starts[0], a1 = starts[1], a2 = starts[2], a3 = starts[3];
     int32_t b0 = starts[4], b1 = starts[5], b2 = starts[6], b3 = starts[7];
@@ -253,8 +253,7 @@ static inline int32_t tidepool_scale(int32_t x, int32_t multiplier)
 /* A sum's output, but for the clamp of the activation. The reference rounds twice, the second time
  * away from zero: [x < 0] is subtracted before the shift. Where x < 0 and the product rounds to 0,
  * that makes no difference. */
-static inline int8_t tidepool_finish(int32_t x, int32_t multiplier, int32_t addend,
-                                     int32_t right)
+static inline int8_t tidepool_finish(int32_t x, int32_t multiplier, int32_t addend, int32_t right)
 {
     const int32_t high = tidepool_scale(x, multiplier);
     return tidepool_saturate(high + (addend + tidepool_shift(x, 31)), right);
