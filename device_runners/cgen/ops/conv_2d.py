@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from converters.tflite.options import Conv2DOptions
 from device_runners.cgen import checks
-from device_runners.cgen.channel_packing import fours_and_rest, pack_channels
+from device_runners.cgen.channel_packing import pack_channels
 from device_runners.cgen.choice import Candidate, choose
 from device_runners.cgen.convolution import (
     bias_values,
@@ -91,7 +91,7 @@ def _portable(context: OpContext) -> Emission:
         context,
         context.data(1).reshape(channels, -1),
         channel_multipliers(context, channels),
-        order=fours_and_rest(channels // groups) * groups,
+        filters=channels // groups,
     )
     params = {
         "window": window_params(context, filter_height, filter_width),

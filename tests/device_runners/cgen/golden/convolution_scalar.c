@@ -25,7 +25,7 @@
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
 /* tensor_1, packed */
-static const _Alignas(16) int8_t op0_weights[108] = {
+static const _Alignas(16) int8_t t1_weights_4[108] = {
     -127, 107, 86, 65, -90, -111, 123, 102, -53, -74, -95, -116, -16, -37, -58, -79, 21, 0, -21,
     -42, 58, 37, 16, -5, 95, 74, 53, 32, -123, 111, 90, 69, -86, -107, 127, 106, -49, -70, -91,
     -112, -12, -33, -54, -75, 25, 4, -17, -38, 62, 41, 20, -1, 99, 78, 57, 36, -119, 115, 94, 73,
@@ -69,7 +69,7 @@ static const tidepool_conv_2d_params op0_params = {
         .output_max = 127,
         .general = 0,
         .factor_step = 3,
-        .weights = op0_weights,
+        .weights = t1_weights_4,
         .starts = op0_starts,
         .factors = op0_factors,
     },
