@@ -51,6 +51,13 @@ TIDEPOOL_APART void tidepool_add_products(const int8_t *shared, const int8_t *fi
     sums[1] = b;
 }
 
+/* Two rows of taps that are multiplied with the same weights. */
+typedef struct {
+    const int8_t *first;
+    const int8_t *second;
+    const int32_t *joined; /* see tidepool_join_rows */
+} tidepool_rows;
+
 #if defined(__GNUC__) && defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1
 
 /* Cortex-M0+ and M23: eight registers are free to use, the others only add. */
@@ -65,7 +72,7 @@ TIDEPOOL_APART void tidepool_add_products(const int8_t *shared, const int8_t *fi
     "adds  r1, r1, #4\n\t"
 
 /* Adds the products of one row of taps with four channels' weights. */
-static __attribute__((naked, noinline)) void tidepool_add_row(
+static __attribute__((naked, noinline, unused)) void tidepool_add_row(
     const int8_t *x __attribute__((unused)), const int8_t *weights __attribute__((unused)),
     int32_t taps __attribute__((unused)), int32_t *sums __attribute__((unused)))
 {
@@ -105,16 +112,109 @@ static __attribute__((naked, noinline)) void tidepool_add_row(
         "pop   {r4-r7, pc}\n");
 }
 
+/* Two rows as one: the second one's tap in the upper half of a word, so that one multiplication
+ * serves both. `words` are 4 * taps bytes. */
+static inline tidepool_rows tidepool_join_rows(const int8_t *first, const int8_t *second,
+                                               int32_t taps, int32_t *words)
+{
+    const tidepool_rows rows = {first, second, words};
+    for (int32_t i = 0; i < taps; ++i) {
+        words[i] = first[i] + second[i] * 0x10000;
+    }
+    return rows;
+}
+
+/* The halves of r4 into two sums. Two products of bytes are at most 32,768 in a half: r12 makes
+ * them what fits, 0 to 65,535 in the lower half and -32,768 to 32,767 in the upper one. */
+#define TIDEPOOL_HALVES(low, high)              \
+    "add   r4, r12\n\t"                         \
+    "uxth  r5, r4\n\t"                          \
+    "asrs  r4, r4, #16\n\t"                     \
+    "add   " low ", r5\n\t"                     \
+    "add   " high ", r4\n\t"
+
+#define TIDEPOOL_TWO_TAPS(low, high)            \
+    "ldrsb r4, [r1, r6]\n\t"                    \
+    "ldrsb r5, [r1, r7]\n\t"                    \
+    "muls  r4, r2, r4\n\t"                      \
+    "muls  r5, r3, r5\n\t"                      \
+    "adds  r4, r4, r5\n\t" TIDEPOOL_HALVES(low, high)
+
+/* Two taps of both rows for two channels. */
+#define TIDEPOOL_TWO_CHANNELS                   \
+    "ldmia r0!, {r2, r3}\n\t" TIDEPOOL_TWO_TAPS("r8", "r10") \
+    "adds  r1, r1, #1\n\t" TIDEPOOL_TWO_TAPS("r9", "r11")    \
+    "adds  r1, r1, #7\n\t"
+
+/* What r12 adds to sums for each two taps: to the first row's, and to the second one's. */
+#define TIDEPOOL_FIRST_EXCESS 0x7FFF
+#define TIDEPOOL_SECOND_EXCESS (-1)
+
+/* Adds the products of joined rows with two of four channels' weights: to sums[0] and [1] of the
+ * first row, [2] and [3] of the second. */
+static __attribute__((naked, noinline, unused)) void tidepool_add_joined(
+    const int32_t *words __attribute__((unused)), const int8_t *weights __attribute__((unused)),
+    int32_t taps __attribute__((unused)), int32_t *sums __attribute__((unused)))
+{
+    __asm__ volatile(
+        ".syntax unified\n\t"
+        "push  {r4-r7, lr}\n\t"
+        "mov   r4, r8\n\t mov r5, r9\n\t mov r6, r10\n\t mov r7, r11\n\t"
+        "push  {r2-r7}\n\t" /* taps, sums, high registers */
+        "ldmia r3!, {r4-r7}\n\t"
+        "mov   r8, r4\n\t mov r9, r5\n\t mov r10, r6\n\t mov r11, r7\n\t"
+        "movs  r4, #128\n\t lsls r4, r4, #8\n\t mvns r4, r4\n\t"
+        "mov   r12, r4\n\t" /* 0x7FFF - 0x10000 */
+        "movs  r6, #0\n\t movs r7, #4\n\t movs r4, #3\n\t"
+        "bics  r2, r2, r4\n\t" /* whole quads of taps */
+        "lsls  r2, r2, #2\n\t"
+        "add   r2, r2, r0\n\t"
+        "mov   lr, r2\n\t"
+        "b     2f\n"
+        "1:\n\t" TIDEPOOL_TWO_CHANNELS TIDEPOOL_TWO_CHANNELS
+        "2:\n\t"
+        "cmp   r0, lr\n\t"
+        "bne   1b\n\t"
+        "ldr   r5, [sp]\n\t"
+        "lsls  r5, r5, #31\n\t" /* carry: two taps are left; sign: one more */
+        "bcc   3f\n\t" TIDEPOOL_TWO_CHANNELS
+        "3:\n\t"
+        "ldr   r5, [sp]\n\t"
+        "lsls  r5, r5, #31\n\t"
+        "bpl   4f\n\t"
+        "ldmia r0!, {r2}\n\t"
+        "ldrsb r4, [r1, r6]\n\t"
+        "muls  r4, r2, r4\n\t" TIDEPOOL_HALVES("r8", "r10")
+        "adds  r1, r1, #1\n\t"
+        "ldrsb r4, [r1, r6]\n\t"
+        "muls  r4, r2, r4\n\t" TIDEPOOL_HALVES("r9", "r11")
+        "4:\n\t"
+        "pop   {r2, r3}\n\t"
+        "mov   r4, r8\n\t mov r5, r9\n\t mov r6, r10\n\t mov r7, r11\n\t"
+        "stmia r3!, {r4-r7}\n\t"
+        "pop   {r4-r7}\n\t"
+        "mov   r8, r4\n\t mov r9, r5\n\t mov r10, r6\n\t mov r11, r7\n\t"
+        "pop   {r4-r7, pc}\n");
+}
+
 /* Two rows by four channels: sums[0] to [3] of the first row, [4] to [7] of the second. */
-static inline void tidepool_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
+static inline void tidepool_two_rows(const tidepool_rows *rows, const int8_t *weights,
                                      int32_t taps, const int32_t *starts, int32_t *sums)
 {
-    for (int32_t i = 0; i < TIDEPOOL_FOUR; ++i) {
-        sums[i] = starts[i];
-        sums[TIDEPOOL_FOUR + i] = starts[i];
+    const uint32_t steps = ((uint32_t)taps + 1u) / 2u;
+    for (int32_t i = 0; i < TIDEPOOL_FOUR; i += 2) {
+        int32_t pair[4];
+        for (int32_t j = 0; j < 2; ++j) {
+            const uint32_t start = (uint32_t)starts[i + j];
+            pair[j] = (int32_t)(start - steps * TIDEPOOL_FIRST_EXCESS);
+            pair[2 + j] = (int32_t)(start - steps * (uint32_t)TIDEPOOL_SECOND_EXCESS);
+        }
+        tidepool_add_joined(rows->joined, weights + i, taps, pair);
+        sums[i] = pair[0];
+        sums[i + 1] = pair[1];
+        sums[TIDEPOOL_FOUR + i] = pair[2];
+        sums[TIDEPOOL_FOUR + i + 1] = pair[3];
     }
-    tidepool_add_row(x, weights, taps, sums);
-    tidepool_add_row(y, weights, taps, sums + TIDEPOOL_FOUR);
 }
 
 /* One row by four channels. */
@@ -137,6 +237,14 @@ static inline void tidepool_row_by_eight(const int8_t *x, const int8_t *weights,
 }
 
 #else
+
+static inline tidepool_rows tidepool_join_rows(const int8_t *first, const int8_t *second,
+                                               int32_t taps, int32_t *words)
+{
+    const tidepool_rows rows = {first, second, words};
+    (void)taps;
+    return rows;
+}
 
 /* Four products of one tap into the sums whose names begin with `s`. */
 #define TIDEPOOL_PRODUCTS(s, tap, weights)           \
@@ -178,9 +286,11 @@ TIDEPOOL_APART void tidepool_row_by_four(const int8_t *x, const int8_t *weights,
     } while (0)
 
 /* Two rows by four channels: sums[0] to [3] of the first row, [4] to [7] of the second. */
-TIDEPOOL_APART void tidepool_two_rows(const int8_t *x, const int8_t *y, const int8_t *weights,
+TIDEPOOL_APART void tidepool_two_rows(const tidepool_rows *rows, const int8_t *weights,
                                       int32_t taps, const int32_t *starts, int32_t *sums)
 {
+    const int8_t *x = rows->first;
+    const int8_t *y = rows->second;
     int32_t a0 = starts[0], a1 = starts[1], a2 = starts[2], a3 = starts[3];
     int32_t b0 = a0, b1 = a1, b2 = a2, b3 = a3;
     const int8_t *const end = weights + 4 * taps;

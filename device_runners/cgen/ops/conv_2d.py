@@ -58,6 +58,9 @@ def _check(context: OpContext) -> Iterator[str]:
     yield from checks.accumulators(bounds, channel_multipliers(context, channels))
 
 
+_SCRATCH_BYTES = 6  # for a tap of two windows: by bytes, and joined to a word
+
+
 def _groups(context: OpContext) -> int:
     return context.input(0).shape[3] // context.input(1).shape[3]
 
@@ -106,7 +109,7 @@ def _portable(context: OpContext) -> Emission:
         summary=summary + (f", {groups} groups" if groups > 1 else ""),
         constants=(*packed.arrays, *operand_arrays(context, 0)),
         macs=output.elements * taps,
-        scratch_bytes=2 * taps,
+        scratch_bytes=_SCRATCH_BYTES * taps,
     )
 
 
