@@ -55,7 +55,10 @@ TIDEPOOL_APART void tidepool_add_products(const int8_t *shared, const int8_t *fi
 typedef struct {
     const int8_t *first;
     const int8_t *second;
-    const int32_t *joined; /* see tidepool_join_rows */
+    /* On small cores, see tidepool_join_rows: */
+    const int32_t *joined;
+    uint32_t first_excess; /* what joined sums have too much */
+    uint32_t second_excess;
 } tidepool_rows;
 
 #if defined(__GNUC__) && defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1
@@ -117,9 +120,13 @@ static __attribute__((naked, noinline, unused)) void tidepool_add_row(
 static inline tidepool_rows tidepool_join_rows(const int8_t *first, const int8_t *second,
                                                int32_t taps, int32_t *words)
 {
-    const tidepool_rows rows = {first, second, words};
-    for (int32_t i = 0; i < taps; ++i) {
-        words[i] = first[i] + second[i] * 0x10000;
+    /* Of each two taps, what r12 below adds to sums of the first row and of the second. */
+    const uint32_t steps = ((uint32_t)taps + 1u) / 2u;
+    const tidepool_rows rows = {first, second, words, steps * 0x7FFFu, 0u - steps};
+    first += taps;
+    second += taps;
+    for (int32_t i = -taps; i != 0; ++i) {
+        *words++ = first[i] + second[i] * 0x10000;
     }
     return rows;
 }
@@ -146,12 +153,8 @@ static inline tidepool_rows tidepool_join_rows(const int8_t *first, const int8_t
     "adds  r1, r1, #1\n\t" TIDEPOOL_TWO_TAPS("r9", "r11")    \
     "adds  r1, r1, #7\n\t"
 
-/* What r12 adds to sums for each two taps: to the first row's, and to the second one's. */
-#define TIDEPOOL_FIRST_EXCESS 0x7FFF
-#define TIDEPOOL_SECOND_EXCESS (-1)
-
-/* Adds the products of joined rows with two of four channels' weights: to sums[0] and [1] of the
- * first row, [2] and [3] of the second. */
+/* Adds the products of joined rows with four channels' weights, two channels at a time: to sums[0] to
+ * [3] of the first row, [4] to [7] of the second. */
 static __attribute__((naked, noinline, unused)) void tidepool_add_joined(
     const int32_t *words __attribute__((unused)), const int8_t *weights __attribute__((unused)),
     int32_t taps __attribute__((unused)), int32_t *sums __attribute__((unused)))
@@ -160,61 +163,73 @@ static __attribute__((naked, noinline, unused)) void tidepool_add_joined(
         ".syntax unified\n\t"
         "push  {r4-r7, lr}\n\t"
         "mov   r4, r8\n\t mov r5, r9\n\t mov r6, r10\n\t mov r7, r11\n\t"
-        "push  {r2-r7}\n\t" /* taps, sums, high registers */
-        "ldmia r3!, {r4-r7}\n\t"
-        "mov   r8, r4\n\t mov r9, r5\n\t mov r10, r6\n\t mov r11, r7\n\t"
+        "push  {r4-r7}\n\t"
         "movs  r4, #128\n\t lsls r4, r4, #8\n\t mvns r4, r4\n\t"
         "mov   r12, r4\n\t" /* 0x7FFF - 0x10000 */
+        "movs  r4, #2\n\t"
+        "push  {r0-r4}\n" /* words, weights, taps, sums, passes */
+        "1:\n\t"
+        "ldr   r3, [sp, #12]\n\t"
+        "ldmia r3!, {r4, r5}\n\t adds r3, r3, #8\n\t ldmia r3!, {r6, r7}\n\t"
+        "mov   r8, r4\n\t mov r9, r5\n\t mov r10, r6\n\t mov r11, r7\n\t"
         "movs  r6, #0\n\t movs r7, #4\n\t movs r4, #3\n\t"
+        "ldr   r2, [sp, #8]\n\t"
         "bics  r2, r2, r4\n\t" /* whole quads of taps */
         "lsls  r2, r2, #2\n\t"
         "add   r2, r2, r0\n\t"
         "mov   lr, r2\n\t"
-        "b     2f\n"
-        "1:\n\t" TIDEPOOL_TWO_CHANNELS TIDEPOOL_TWO_CHANNELS
-        "2:\n\t"
-        "cmp   r0, lr\n\t"
-        "bne   1b\n\t"
-        "ldr   r5, [sp]\n\t"
-        "lsls  r5, r5, #31\n\t" /* carry: two taps are left; sign: one more */
-        "bcc   3f\n\t" TIDEPOOL_TWO_CHANNELS
+        "b     3f\n"
+        "2:\n\t" TIDEPOOL_TWO_CHANNELS TIDEPOOL_TWO_CHANNELS
         "3:\n\t"
-        "ldr   r5, [sp]\n\t"
+        "cmp   r0, lr\n\t"
+        "bne   2b\n\t"
+        "ldr   r5, [sp, #8]\n\t"
+        "lsls  r5, r5, #31\n\t" /* carry: two taps are left; sign: one more */
+        "bcc   4f\n\t" TIDEPOOL_TWO_CHANNELS
+        "4:\n\t"
+        "ldr   r5, [sp, #8]\n\t"
         "lsls  r5, r5, #31\n\t"
-        "bpl   4f\n\t"
+        "bpl   5f\n\t"
         "ldmia r0!, {r2}\n\t"
         "ldrsb r4, [r1, r6]\n\t"
         "muls  r4, r2, r4\n\t" TIDEPOOL_HALVES("r8", "r10")
         "adds  r1, r1, #1\n\t"
         "ldrsb r4, [r1, r6]\n\t"
         "muls  r4, r2, r4\n\t" TIDEPOOL_HALVES("r9", "r11")
-        "4:\n\t"
-        "pop   {r2, r3}\n\t"
+        "5:\n\t"
+        "ldr   r3, [sp, #12]\n\t"
         "mov   r4, r8\n\t mov r5, r9\n\t mov r6, r10\n\t mov r7, r11\n\t"
-        "stmia r3!, {r4-r7}\n\t"
+        "stmia r3!, {r4, r5}\n\t adds r3, r3, #8\n\t stmia r3!, {r6, r7}\n\t"
+        "subs  r3, r3, #16\n\t"
+        "ldr   r0, [sp]\n\t ldr r1, [sp, #4]\n\t adds r1, r1, #2\n\t"
+        "ldr   r4, [sp, #16]\n\t"
+        "str   r3, [sp, #12]\n\t"
+        "subs  r4, r4, #1\n\t"
+        "str   r4, [sp, #16]\n\t"
+        "beq   6f\n\t"
+        "b     1b\n"
+        "6:\n\t"
+        "add   sp, #20\n\t"
         "pop   {r4-r7}\n\t"
         "mov   r8, r4\n\t mov r9, r5\n\t mov r10, r6\n\t mov r11, r7\n\t"
         "pop   {r4-r7, pc}\n");
 }
 
+#define TIDEPOOL_START(i)                                             \
+    sums[i] = (int32_t)((uint32_t)starts[i] - first);                 \
+    sums[TIDEPOOL_FOUR + (i)] = (int32_t)((uint32_t)starts[i] - second)
+
 /* Two rows by four channels: sums[0] to [3] of the first row, [4] to [7] of the second. */
 static inline void tidepool_two_rows(const tidepool_rows *rows, const int8_t *weights,
                                      int32_t taps, const int32_t *starts, int32_t *sums)
 {
-    const uint32_t steps = ((uint32_t)taps + 1u) / 2u;
-    for (int32_t i = 0; i < TIDEPOOL_FOUR; i += 2) {
-        int32_t pair[4];
-        for (int32_t j = 0; j < 2; ++j) {
-            const uint32_t start = (uint32_t)starts[i + j];
-            pair[j] = (int32_t)(start - steps * TIDEPOOL_FIRST_EXCESS);
-            pair[2 + j] = (int32_t)(start - steps * (uint32_t)TIDEPOOL_SECOND_EXCESS);
-        }
-        tidepool_add_joined(rows->joined, weights + i, taps, pair);
-        sums[i] = pair[0];
-        sums[i + 1] = pair[1];
-        sums[TIDEPOOL_FOUR + i] = pair[2];
-        sums[TIDEPOOL_FOUR + i + 1] = pair[3];
-    }
+    const uint32_t first = rows->first_excess;
+    const uint32_t second = rows->second_excess;
+    TIDEPOOL_START(0);
+    TIDEPOOL_START(1);
+    TIDEPOOL_START(2);
+    TIDEPOOL_START(3);
+    tidepool_add_joined(rows->joined, weights, taps, sums);
 }
 
 /* One row by four channels. */
@@ -241,7 +256,7 @@ static inline void tidepool_row_by_eight(const int8_t *x, const int8_t *weights,
 static inline tidepool_rows tidepool_join_rows(const int8_t *first, const int8_t *second,
                                                int32_t taps, int32_t *words)
 {
-    const tidepool_rows rows = {first, second, words};
+    const tidepool_rows rows = {first, second, words, 0, 0};
     (void)taps;
     return rows;
 }
@@ -349,11 +364,12 @@ static inline int32_t tidepool_scale(int32_t x, int32_t multiplier)
     /* No long multiplication: by halves. No term overflows. */
     const int32_t x_high = tidepool_shift(x, 16);
     const int32_t m_high = tidepool_shift(multiplier, 16);
-    const uint32_t x_low = (uint32_t)x & 0xFFFFu;
-    const uint32_t m_low = (uint32_t)multiplier & 0xFFFFu;
+    const uint32_t x_low = (uint16_t)x;
+    const uint32_t m_low = (uint16_t)multiplier;
     const int32_t middle = (int32_t)x_low * m_high + (int32_t)((x_low * m_low) >> 16);
-    const int32_t rest = x_high * (int32_t)m_low + (middle & 0xFFFF) + 0x8000;
-    return x + x_high * m_high + tidepool_shift(middle, 16) + tidepool_shift(rest, 16);
+    const int32_t rest = x_high * (int32_t)m_low + (uint16_t)middle;
+    const int32_t rounded = tidepool_shift(tidepool_shift(rest, 15) + 1, 1);
+    return x + x_high * m_high + tidepool_shift(middle, 16) + rounded;
 #else
     const int64_t start = (int64_t)x * (INT64_C(1) << 32) + (INT64_C(1) << 31);
     return (int32_t)tidepool_asr(start + (int64_t)x * multiplier, 32);
