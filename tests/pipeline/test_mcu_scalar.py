@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.emulated_layers import assert_exact, assert_graph_exact
+from support.emulated_layers import assert_exact, assert_graph_exact, assert_samples_exact
 from support.graphs import random_inputs
 from support.scalar_layers import scalar_graph
 
@@ -39,6 +39,25 @@ def test_random_layers_are_exact(core: str, tmp_path: Path) -> None:
 def test_groups_multipliers_and_zero_points_are_exact(core: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(401)
     assert_graph_exact(scalar_graph(rng, 30), rng, core, tmp_path)
+
+
+@every_core
+def test_the_largest_products_are_exact(core: str, tmp_path: Path) -> None:
+    """Two of them, of two windows at once, just fit the halves of a word on small cores."""
+    b = GraphBuilder("largest")
+    for taps in (8, 9, 10, 11):
+        x = b.input((1, 1, 3, taps), 0.05, 127)
+        weights = np.full((5, 1, 1, taps), -128, np.int8)
+        weights[1], weights[2] = -127, 127
+        w = b.constant(weights, scales=[0.001])
+        c = b.constant(np.arange(5, dtype=np.int32), scales=[0.05 * 0.001])
+        options = Conv2DOptions(Padding.SAME, 1, 1, Activation.NONE, 1, 1)
+        shape = (1, 1, 3, 5)
+        y = b.op("CONV_2D", [x, w, c], options, shape=shape, scale=0.2, zero_point=0, version=3)
+        b.output(y)
+    graph = b.graph()
+    samples = [[np.full(t.shape, n, np.int8) for t in graph.input_tensors] for n in (-128, 127)]
+    assert_samples_exact(graph, samples, core, tmp_path)
 
 
 @pytest.mark.slow
