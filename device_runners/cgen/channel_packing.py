@@ -17,9 +17,7 @@ from device_runners.cgen.convolution import activation_of, bias_values
 from device_runners.cgen.operation import ConstantArray, OpContext, Symbol
 from device_runners.cgen.requantization import INT8_MAX, INT8_MIN, activation_range
 
-FOUR = 4
-"""Channels whose weights lie tap by tap."""
-
+_FOUR = 4  # channels whose weights lie tap by tap
 _SUM_LIMIT = 1 << 30
 _INT32_LIMIT = 1 << 31
 
@@ -46,7 +44,7 @@ def pack_channels(
     taps: Array,
     multipliers: Sequence[Multiplier],
     *,
-    order: Sequence[int],
+    filters: int,
     input_offset: int = 0,
     weights_zero_point: int = 0,
 ) -> PackedChannels:
@@ -56,47 +54,40 @@ def pack_channels(
         context: The operator.
         taps: (channels, taps) int8.
         multipliers: One a channel.
-        order: How many channels lie tap by tap, one after the other: 4 or 1, their sum all.
+        filters: Channels of a group. Four of them at a time lie tap by tap, those that are left of
+            a group one after the other.
         input_offset: What the kernel adds to the input.
         weights_zero_point: The kernel itself takes it off.
     """
-    zero_point, clamp = context.output.zero_point, _clamp(context)
     centered = taps.astype(np.int64) - weights_zero_point
     bias = bias_values(context)
-    input_zero_point = context.input(0).zero_point
     starts = np.zeros(len(taps), np.int64) if bias is None else bias.astype(np.int64)
-    ends = [centered * (end - input_zero_point) for end in (INT8_MIN, INT8_MAX)]
-    lows = (starts + np.minimum(*ends).sum(axis=1)).tolist()
-    highs = (starts + np.maximum(*ends).sum(axis=1)).tolist()
-    starts = starts - (input_zero_point + input_offset) * centered.sum(axis=1)
-    short = [
-        _short_form(multiplier, low, high, zero_point)
-        for multiplier, low, high in zip(multipliers, lows, highs, strict=True)
-    ]
-    weights = taps
-    if general := None in short or (weights_zero_point != 0 and _any_constant(short)):
-        factors = [(m.value, zero_point, m.shift) for m in multipliers]
+    short = _short_forms(context, centered, starts, multipliers)
+    starts = starts - (context.input(0).zero_point + input_offset) * centered.sum(axis=1)
+    weights, name = taps, f"t{context.input(1).index}_weights_{filters}"
+    constant = np.array([channel.constant for channel in short or ()], bool)
+    # Weights of 0 would not give sums of 0 if a zero point came off.
+    if general := short is None or bool(weights_zero_point and constant.any()):
+        factors = [(m.value, context.output.zero_point, m.shift) for m in multipliers]
     else:
-        channels = [channel for channel in short if channel is not None]
-        live = np.array([not channel.constant for channel in channels])
-        weights, starts = taps * live[:, None].astype(np.int8), starts * live
-        factors = [channel.factor for channel in channels]
+        factors = [channel.factor for channel in short or ()]
+        if constant.any():
+            weights, name = np.where(constant[:, None], 0, taps), context.name("weights")
+            starts = np.where(constant, 0, starts)
     shared = len(set(factors)) == 1
     arrays = (
         ConstantArray(
-            context.name("weights"),
-            "int8_t",
-            _by_fours(weights, order),
-            f"{context.input(1).name}, packed",
+            name, "int8_t", _by_fours(weights, filters), f"{context.input(1).name}, packed"
         ),
         ConstantArray(context.name("starts"), "int32_t", _int32(starts)),
         ConstantArray(
             context.name("factors"), "int32_t", np.array(factors[:1] if shared else factors)
         ),
     )
+    low, high = activation_range(context.output, activation_of(context))
     params: dict[str, object] = {
-        "output_min": clamp[0],
-        "output_max": clamp[1],
+        "output_min": low,
+        "output_max": high,
         "general": int(general),
         "factor_step": 0 if shared else 3,
         "weights": Symbol(arrays[0].name),
@@ -106,17 +97,27 @@ def pack_channels(
     return PackedChannels(params, arrays)
 
 
-def fours_and_rest(channels: int) -> list[int]:
-    """The order of channels by fours, those that are left one by one."""
-    return [FOUR] * (channels // FOUR) + [1] * (channels % FOUR)
+def _short_forms(
+    context: OpContext, centered: Array, bias: Array, multipliers: Sequence[Multiplier]
+) -> list[_Channel] | None:
+    """The short form of each channel, or None if one of them has none.
 
-
-def _clamp(context: OpContext) -> tuple[int, int]:
-    return activation_range(context.output, activation_of(context))
-
-
-def _any_constant(channels: Sequence[_Channel | None]) -> bool:
-    return any(channel is not None and channel.constant for channel in channels)
+    Args:
+        context: The operator.
+        centered: (channels, taps) int64, without zero point.
+        bias: (channels,) int64.
+        multipliers: One a channel.
+    """
+    ends = [centered * (end - context.input(0).zero_point) for end in (INT8_MIN, INT8_MAX)]
+    lows = (bias + np.minimum(*ends).sum(axis=1)).tolist()
+    highs = (bias + np.maximum(*ends).sum(axis=1)).tolist()
+    found = []
+    for multiplier, low, high in zip(multipliers, lows, highs, strict=True):
+        channel = _short_form(multiplier, low, high, context.output.zero_point)
+        if channel is None:
+            return None
+        found.append(channel)
+    return found
 
 
 def _short_form(multiplier: Multiplier, low: int, high: int, zero_point: int) -> _Channel | None:
@@ -145,12 +146,13 @@ def _clamped(value: int) -> int:
     return min(max(value, INT8_MIN), INT8_MAX)
 
 
-def _by_fours(taps: Array, order: Sequence[int]) -> Array:
-    parts, first = [], 0
-    for count in order:
-        parts.append(taps[first : first + count].T.ravel())
-        first += count
-    packed: Array = np.concatenate(parts)
+def _by_fours(taps: Array, filters: int) -> Array:
+    """(groups * filters, taps) -> (groups * filters * taps,)."""
+    groups = taps.reshape(-1, filters, taps.shape[1])
+    whole = filters // _FOUR * _FOUR
+    fours = groups[:, :whole].reshape(len(groups), -1, _FOUR, taps.shape[1]).swapaxes(2, 3)
+    parts = [part.reshape(len(groups), -1) for part in (fours, groups[:, whole:])]
+    packed: Array = np.concatenate(parts, axis=1).ravel()
     return packed
 
 

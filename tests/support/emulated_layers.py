@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,14 @@ def assert_exact(seed: int, core: str, folder: Path) -> None:
 
 def assert_graph_exact(graph: Graph, rng: np.random.Generator, core: str, folder: Path) -> None:
     """Runs a graph on a core with random inputs and compares every tensor with the reference."""
+    assert_samples_exact(graph, [random_inputs(rng, graph) for _ in range(2)], core, folder)
+
+
+def assert_samples_exact(
+    graph: Graph, samples: Sequence[Sequence[np.ndarray]], core: str, folder: Path
+) -> None:
+    """The same with given inputs."""
     model = Int8Model("layers", write_graph(graph), graph)
-    samples = [random_inputs(rng, graph) for _ in range(2)]
     trial = mcu.Trial(samples, reference_outputs(model.content, samples, no_progress))
     mcu.build_aot(model, folder, Silent(), mcu.isa_of(core))
     settings = load_settings(None, {"mcu.core": core}).mcu

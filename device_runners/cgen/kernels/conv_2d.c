@@ -117,15 +117,14 @@ static void finish_pixels(const tidepool_channels *c, const int32_t *factors, co
 }
 
 /* Channels `first` to `last` (exclusive) of two windows. */
-static void run_channels(const tidepool_channels *c, const int8_t *windows, int32_t taps,
+static void run_channels(const tidepool_channels *c, const tidepool_rows *windows, int32_t taps,
                          int32_t first, int32_t last, int8_t *output, int32_t step)
 {
-    const int8_t *const second = (step == 0) ? windows : windows + taps;
     const int8_t *weights = c->weights + first * taps;
     const int32_t *factors = c->factors + first * c->factor_step;
     int32_t sums[2 * TIDEPOOL_FOUR];
     for (; first + TIDEPOOL_FOUR <= last; first += TIDEPOOL_FOUR) {
-        tidepool_two_rows(windows, second, weights, taps, c->starts + first, sums);
+        tidepool_two_rows(windows, weights, taps, c->starts + first, sums);
         finish_pixels(c, factors, sums, TIDEPOOL_FOUR, output + first, step);
         weights += TIDEPOOL_FOUR * taps;
         factors += TIDEPOOL_FOUR * c->factor_step;
@@ -133,7 +132,7 @@ static void run_channels(const tidepool_channels *c, const int8_t *windows, int3
     for (; first < last; ++first) {
         sums[0] = c->starts[first];
         sums[1] = sums[0];
-        tidepool_add_products(weights, windows, second, taps, sums);
+        tidepool_add_products(weights, windows->first, windows->second, taps, sums);
         finish_pixels(c, factors, sums, 1, output + first, step);
         weights += taps;
         factors += c->factor_step;
@@ -145,8 +144,8 @@ static int is_pointwise(const tidepool_conv_2d_params *p, const layout *l)
 {
     const tidepool_window *w = &p->window;
     return l->taps == w->input_channels && w->stride_height == 1 && w->stride_width == 1 &&
-           w->pad_top == 0 && w->pad_left == 0 && w->output_height == w->input_height &&
-           w->output_width == w->input_width && w->filter_height == 1;
+           w->pad_top == 0 && w->pad_left == 0 && w->output_width == w->input_width &&
+           (w->output_height == w->input_height || w->batches == 1) && w->filter_height == 1;
 }
 
 TIDEPOOL_KERNEL
@@ -156,7 +155,8 @@ void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input
     const tidepool_window *w = &params->window;
     const layout l = layout_of(params);
     const int pointwise = is_pointwise(params, &l);
-    int8_t *const windows = (int8_t *)scratch;
+    int32_t *const words = (int32_t *)(void *)scratch;
+    int8_t *const windows = (int8_t *)(words + l.taps);
     int8_t *const begin = output;
     const int32_t pixels = w->batches * w->output_height * w->output_width;
     place next = {input, 0, 0, -w->pad_top, -w->pad_left};
@@ -179,8 +179,9 @@ void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input
                     copy_window(params, &l, &other, channel, windows + l.taps);
                 }
             }
-            run_channels(&params->channels, windows, l.taps, first, first + l.filters, output,
-                         step);
+            const tidepool_rows rows = tidepool_join_rows(
+                windows, (count == 2) ? windows + l.taps : windows, l.taps, words);
+            run_channels(&params->channels, &rows, l.taps, first, first + l.filters, output, step);
             channel += params->filter_channels;
         }
         output += count * w->output_channels;

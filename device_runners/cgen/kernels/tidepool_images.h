@@ -33,7 +33,8 @@ typedef struct {
 /* CONV_2D. Groups = input_channels / filter_channels, which divides output_channels too.
  *   channels.weights  [group][filter_height][filter_width][filter_channels], of four output channels
  *                     at a time [..][4], then one by one those that are left of a group; symmetric
- *   scratch           two windows: 2 * filter_height * filter_width * filter_channels bytes */
+ *   scratch           two windows, by bytes and joined to words, aligned to a word:
+ *                     6 * filter_height * filter_width * filter_channels bytes */
 typedef struct {
     tidepool_window window;
     int32_t filter_channels;

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from converters.tflite.options import Conv2DOptions
 from device_runners.cgen import checks
-from device_runners.cgen.channel_packing import fours_and_rest, pack_channels
+from device_runners.cgen.channel_packing import pack_channels
 from device_runners.cgen.choice import Candidate, choose
 from device_runners.cgen.convolution import (
     bias_values,
@@ -58,6 +58,9 @@ def _check(context: OpContext) -> Iterator[str]:
     yield from checks.accumulators(bounds, channel_multipliers(context, channels))
 
 
+_SCRATCH_BYTES = 6  # for a tap of two windows: by bytes, and joined to a word
+
+
 def _groups(context: OpContext) -> int:
     return context.input(0).shape[3] // context.input(1).shape[3]
 
@@ -91,7 +94,7 @@ def _portable(context: OpContext) -> Emission:
         context,
         context.data(1).reshape(channels, -1),
         channel_multipliers(context, channels),
-        order=fours_and_rest(channels // groups) * groups,
+        filters=channels // groups,
     )
     params = {
         "window": window_params(context, filter_height, filter_width),
@@ -106,7 +109,7 @@ def _portable(context: OpContext) -> Emission:
         summary=summary + (f", {groups} groups" if groups > 1 else ""),
         constants=(*packed.arrays, *operand_arrays(context, 0)),
         macs=output.elements * taps,
-        scratch_bytes=2 * taps,
+        scratch_bytes=_SCRATCH_BYTES * taps,
     )
 
 

@@ -100,7 +100,7 @@ def _portable(context: OpContext) -> Emission:
         context,
         context.data(1).reshape(-1, channels).T,
         channel_multipliers(context, channels),
-        order=[1] * channels,
+        filters=1,
         input_offset=_INPUT_OFFSET,
     )
     window = window_params(context, filter_height, filter_width)

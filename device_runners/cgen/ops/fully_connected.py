@@ -14,7 +14,7 @@ from converters.tflite.graph import Tensor
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import FullyConnectedOptions
 from device_runners.cgen import checks
-from device_runners.cgen.channel_packing import fours_and_rest, pack_channels
+from device_runners.cgen.channel_packing import pack_channels
 from device_runners.cgen.choice import Candidate, Packed, choose
 from device_runners.cgen.convolution import bias_values, channel_factors
 from device_runners.cgen.dsp_dense import dense_as_three_pixels, dense_dsp
@@ -169,7 +169,7 @@ def _portable(context: OpContext) -> Emission:
         context,
         context.data(1),
         factors * (channels // len(factors)),
-        order=fours_and_rest(channels),
+        filters=channels,
         weights_zero_point=zero_point,
     )
     params: dict[str, object] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from support.models import int8_model
 from support.scalar_layers import scalar_graph
 
 from converters.tflite import read_graph
-from converters.tflite.graph import Graph
+from converters.tflite.builder import GraphBuilder
+from converters.tflite.graph import Activation, Graph, Padding
+from converters.tflite.multiplier import quantize_multiplier
+from converters.tflite.options import Conv2DOptions
 from device_runners.cgen import Isa, build
+from device_runners.cgen.channel_packing import _short_form
 from device_runners.cgen.operation import OpContext
 from device_runners.cgen.registry import operations
 
@@ -81,3 +86,48 @@ def test_mlperf_tiny_takes_the_short_form_and_no_more_flash_than_the_model(
     source = next(artifacts.directory.glob("*.c")).parent / f"{artifacts.figures['model']}.c"
     text = source.read_text()
     assert ".general = 0," in text and ".general = 1," not in text
+
+
+def test_layers_with_the_same_weights_share_them(tmp_path: Path) -> None:
+    b = GraphBuilder("heads")
+    w = b.constant(np.arange(-20, 20, dtype=np.int8).reshape(5, 1, 1, 8), scales=[0.01])
+    for number in range(2):
+        x = b.input((1, 3 + number, 3, 8), 0.1 + number, number)
+        options = Conv2DOptions(Padding.SAME, 1, 1, Activation.NONE, 1, 1)
+        shape = (1, 3 + number, 3, 5)
+        b.output(b.op("CONV_2D", [x, w], options, shape=shape, scale=0.5, zero_point=3, version=3))
+    artifacts = build(int8_model(b.graph(), "heads"), tmp_path / "aot")
+    text = (artifacts.directory / "heads.c").read_text()
+    assert len(re.findall(r"int8_t \w*weights\w*\[40\] = ", text)) == 1
+
+
+@pytest.mark.parametrize("zero_point", [-128, 0, 127])
+@pytest.mark.parametrize("factor", [0.4999, 0.03, 0.0077, 1e-5])
+def test_the_short_form_rounds_like_the_reference_at_every_tie(
+    factor: float, zero_point: int
+) -> None:
+    multiplier = quantize_multiplier(factor)
+    bound = min(round(300 / factor), 1 << 30)
+    channel = _short_form(multiplier, -bound, bound, zero_point)
+    assert channel is not None and not channel.constant
+    scale, addend, right = channel.factor
+    # Around the places where the result goes on by one, and random ones.
+    steps = [round((q + 0.5) / factor) + d for q in range(-257, 257) for d in range(-3, 4)]
+    drawn = np.random.default_rng(0).integers(-bound, bound + 1, 2000).tolist()
+    for x in (each for each in (*steps, *drawn, -1, 0, 1) if -bound <= each <= bound):
+        high = (x * scale + (x << 32) + (1 << 31)) >> 32
+        result = (high + addend - (x < 0)) >> right
+        assert result == multiplier.apply(x) + zero_point, x
+
+
+def test_factors_of_a_half_and_more_and_huge_sums_have_no_short_form() -> None:
+    assert _short_form(quantize_multiplier(0.5), -9, 9, 0) is None
+    assert _short_form(quantize_multiplier(1e-7), -(1 << 30) - 1, 1 << 30, 0) is None
+    # Addend and product together would not fit 32 bits.
+    assert _short_form(quantize_multiplier(2.0**-25), -(1 << 30), 1 << 30, -128) is None
+
+
+def test_a_channel_that_never_changes_is_its_output() -> None:
+    channel = _short_form(quantize_multiplier(3.0), 100, 110, 5)
+    assert channel is not None and channel.constant
+    assert channel.factor[1:] == (127, 0)

@@ -25,7 +25,7 @@
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
 /* tensor_1, packed */
-static const _Alignas(16) int8_t op0_weights[108] = {
+static const _Alignas(16) int8_t t1_weights_4[108] = {
     -127, 107, 86, 65, -90, -111, 123, 102, -53, -74, -95, -116, -16, -37, -58, -79, 21, 0, -21,
     -42, 58, 37, 16, -5, 95, 74, 53, 32, -123, 111, 90, 69, -86, -107, 127, 106, -49, -70, -91,
     -112, -12, -33, -54, -75, 25, 4, -17, -38, 62, 41, 20, -1, 99, 78, 57, 36, -119, 115, 94, 73,
@@ -69,7 +69,7 @@ static const tidepool_conv_2d_params op0_params = {
         .output_max = 127,
         .general = 0,
         .factor_step = 3,
-        .weights = op0_weights,
+        .weights = t1_weights_4,
         .starts = op0_starts,
         .factors = op0_factors,
     },
@@ -79,16 +79,19 @@ static const tidepool_conv_2d_params op0_params = {
 
 void convolution_invoke(uint8_t *arena)
 {
-    TRACE(0, 32, 48);
-    DEAD(0, 32);
-    DEAD(80, 64);
+    TRACE(0, 208, 48);
+    DEAD(0, 208);
 
     /* 0: CONV_2D, 3x3 window, stride 1x1, SAME
-     * in  0: 1x4x4x3 int8, scale 0.5, zero point -128, at 32
+     * in  0: 1x4x4x3 int8, scale 0.5, zero point -128, at 208
      * in  1: 4x3x3x3 int8, 4 scales, constant
      * in  2: 4 int32, 4 scales, constant
-     * out 3: 1x4x4x4 int8, scale 2, zero point -128, at 0 */
-    tidepool_conv_2d(&op0_params, (const int8_t *)&arena[32], (int8_t *)&arena[0], &arena[80]);
-    TRACE(3, 0, 64);
-    DEAD(64, 80);
+     * out 3: 1x4x4x4 int8, scale 2, zero point -128, at 176 */
+    tidepool_conv_2d(&op0_params,
+                     (const int8_t *)&arena[208],
+                     (int8_t *)&arena[176],
+                     &arena[0]);
+    TRACE(3, 176, 64);
+    DEAD(0, 176);
+    DEAD(240, 16);
 }

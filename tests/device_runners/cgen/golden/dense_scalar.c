@@ -25,7 +25,7 @@
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
 /* tensor_1, packed */
-static const _Alignas(16) int8_t op0_weights[48] = {
+static const _Alignas(16) int8_t t1_weights_4[48] = {
     -127, 62, -4, -70, -90, 99, 33, -33, -53, -119, 70, 4, -16, -82, 107, 41, 21, -45, -111, 78, 58,
     -8, -74, 115, 95, 29, -37, -103, -123, 66, 0, -66, -86, 103, 37, -29, -49, -115, 74, 8, -12,
     -78, 111, 45, 25, -41, -107, 82
@@ -51,7 +51,7 @@ static const tidepool_fully_connected_params op0_params = {
         .output_max = 127,
         .general = 0,
         .factor_step = 0,
-        .weights = op0_weights,
+        .weights = t1_weights_4,
         .starts = op0_starts,
         .factors = op0_factors,
     },
