@@ -116,6 +116,9 @@ class HostBuild:
             for _ in range(records):
                 index, size = struct.unpack("=II", stream.take(8))
                 tensors[index] = _restored(stream.take(size), ports[index])
+            for folded in self._artifacts.figures["folded"]:
+                values = np.array(folded["values"], TensorType(folded["type"]).dtype)
+                tensors[folded["index"]] = values.reshape(folded["shape"])
             for dropped in reversed(self._artifacts.figures["dropped"]):
                 pad = DroppedPad(dropped["source"], dropped["paddings"], dropped["value"])
                 tensors[dropped["index"]] = pad.restore(tensors[pad.source])
