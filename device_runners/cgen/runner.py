@@ -16,7 +16,7 @@ from device_runners.cgen.passes import apply_pass, fold_constants
 from device_runners.cgen.program import Program, RemovedChannels, program_of
 from device_runners.cgen.registry import operations, supported_opcodes
 from device_runners.cgen.savings import simplify, splitting_saving
-from device_runners.cgen.sources import Unit, port, write_sources
+from device_runners.cgen.sources import Unit, port, states, write_sources
 from device_runners.runner import Artifacts, Finding, Findings, Int8Model, finding_at
 
 _CONVERT = "convert the model to full-integer int8 with 'tidepool convert'"
@@ -50,8 +50,8 @@ def build(model: Int8Model, out: Path, isa: Isa = Isa.SCALAR) -> Artifacts:
     Returns:
         The files, and figures: ``arena_bytes``, ``lower_bound_bytes``, ``arena_is_optimal``,
         ``live_bytes`` (the bound without overlap), ``weights_bytes``, ``macs``, ``passes`` (what
-        each saved), ``kernels``, ``inputs``, ``outputs``, ``layers``, ``tensors`` and ``scratch``
-        (the memory plan).
+        each saved), ``kernels``, ``inputs``, ``outputs``, ``states``, ``layers``, ``tensors`` and
+        ``scratch`` (the memory plan).
 
     Raises:
         TidepoolError: The graph has blocking findings; the message names all of them.
@@ -237,6 +237,7 @@ def _figures(unit: Unit) -> dict[str, object]:
         "kernels": list(unit.kernels),
         "inputs": [port(unit, tensor) for tensor in graph.input_tensors],
         "outputs": [port(unit, tensor) for tensor in graph.output_tensors],
+        "states": states(unit),
         "layers": layers,
         "tensors": [
             {
