@@ -115,10 +115,19 @@ class GraphBuilder:
         outputs: Sequence[int],
         *,
         version: int = 1,
+        intermediates: Sequence[int] = (),
     ) -> None:
         """Adds an operator that computes tensors that were added before."""
         self._operators.append(
-            Operator(len(self._operators), opcode, version, options, tuple(inputs), tuple(outputs))
+            Operator(
+                len(self._operators),
+                opcode,
+                version,
+                options,
+                tuple(inputs),
+                tuple(outputs),
+                intermediates=tuple(intermediates),
+            )
         )
 
     def output(self, tensor: int) -> None:

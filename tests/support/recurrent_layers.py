@@ -6,7 +6,7 @@ import numpy as np
 
 from converters.tflite.builder import GraphBuilder
 from converters.tflite.graph import Activation, Graph, TensorType
-from converters.tflite.options import SVDFOptions
+from converters.tflite.options import SVDFOptions, UnidirectionalSequenceLSTMOptions
 
 
 def svdf(b: GraphBuilder, rng: np.random.Generator, x: int, shape: tuple[int, int]) -> int:
@@ -52,4 +52,70 @@ def svdf_graph(seed: int, layers: int = 1) -> Graph:
         b.output(y)
         units = b.graph().tensor(y).shape
         b.output(b.op("LOGISTIC", [y], None, shape=units, scale=1 / 256, zero_point=-128))
+    return b.graph()
+
+
+def lstm(
+    b: GraphBuilder,
+    rng: np.random.Generator,
+    x: int,
+    *,
+    time_major: bool = True,
+    coupled: bool = False,
+    units: int = 0,
+) -> int:
+    """Appends an LSTM of random size and quantization on an int8 tensor of three dimensions."""
+    shape = b.graph().tensor(x).shape
+    units = units or int(rng.integers(1, 13))
+    batches = shape[1] if time_major else shape[0]
+    gates = range(1 if coupled else 0, 4)
+
+    def weights(columns: int) -> list[int]:
+        return [
+            b.constant(
+                rng.integers(-127, 128, (units, columns)).astype(np.int8),
+                scales=[10.0 ** rng.uniform(-3, -1.5)],
+            )
+            if gate in gates
+            else -1
+            for gate in range(4)
+        ]
+
+    biases = [
+        b.constant(rng.integers(-5000, 5000, units).astype(np.int32), scales=[1e-4])
+        if gate in gates
+        else -1
+        for gate in range(4)
+    ]
+    scale, zero_point = float(rng.uniform(0.5, 1.5)) / 128, int(rng.integers(-20, 20))
+    state = b.tensor((batches, units), scales=[scale], zero_points=[zero_point], is_variable=True)
+    cell_scale = 2.0 ** int(rng.integers(-15, -8))
+    cell = b.tensor((batches, units), TensorType.INT16, scales=[cell_scale], is_variable=True)
+    inputs = [x, *weights(shape[2]), *weights(units), -1, -1, -1, *biases, -1, -1, state, cell]
+    intermediates = [b.tensor((0,), TensorType.INT16, scales=[2.0**-12]) for _ in range(4)]
+    intermediates.append(b.tensor((0,), scales=[scale], zero_points=[zero_point]))
+    output = b.tensor((*shape[:2], units), scales=[scale], zero_points=[zero_point])
+    clip = float(rng.choice([0.0, 10.0, rng.uniform(0.1, 2)]))
+    options = UnidirectionalSequenceLSTMOptions(Activation.TANH, clip, time_major=time_major)
+    b.operator(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        [*inputs, -1, -1, -1, -1],
+        options,
+        [output],
+        version=3,
+        intermediates=intermediates,
+    )
+    return output
+
+
+def lstm_graph(seed: int) -> Graph:
+    """One LSTM, or two in a row; batches, order, sizes, scales and gates by the seed."""
+    rng = np.random.default_rng([29, seed])
+    b = GraphBuilder("lstm")
+    shape = (int(rng.integers(1, 6)), int(rng.integers(1, 4)), int(rng.integers(1, 20)))
+    y = b.input(shape, 10.0 ** rng.uniform(-2.5, -1), int(rng.integers(-128, 128)))
+    for _ in range(int(rng.integers(1, 3))):
+        order, coupled = bool(rng.random() < 0.5), bool(rng.random() < 0.3)
+        y = lstm(b, rng, y, time_major=order, coupled=coupled)
+    b.output(y)
     return b.graph()
