@@ -230,7 +230,7 @@ def _with_data(tensor: Tensor, data: Array) -> Tensor:
 def _check_consistency(graph: Graph) -> None:
     """Every index in range, every input computed before it is read, no constant overwritten."""
     count = len(graph.tensors)
-    inside = (index for op in graph.operators for index in op.intermediates)
+    inside = (index for op in graph.operators for index in op.intermediates if index != -1)
     for index in (*graph.inputs, *graph.outputs, *inside):
         if not 0 <= index < count:
             raise TidepoolError(f"the graph refers to tensor {index} of {count}")

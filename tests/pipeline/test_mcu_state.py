@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.graphs import random_inputs
-from support.recurrent_layers import svdf_graph
+from support.recurrent_layers import lstm_graph, svdf_graph
 
 from converters.progress import no_progress
 from converters.tflite import write_graph
@@ -19,7 +19,7 @@ from pipeline.settings import load_settings
 from pipeline.stages import mcu
 
 
-@pytest.mark.parametrize("graph", [svdf_graph(8)], ids=["svdf"])
+@pytest.mark.parametrize("graph", [svdf_graph(8), lstm_graph(8)], ids=["svdf", "lstm"])
 def test_every_tensor_of_every_sample_is_exact_on_the_cortex_m4(
     graph: Graph, tmp_path: Path
 ) -> None:

@@ -92,7 +92,7 @@ def lstm(
     cell_scale = 2.0 ** int(rng.integers(-15, -8))
     cell = b.tensor((batches, units), TensorType.INT16, scales=[cell_scale], is_variable=True)
     inputs = [x, *weights(shape[2]), *weights(units), -1, -1, -1, *biases, -1, -1, state, cell]
-    intermediates = [b.tensor((0,), TensorType.INT16, scales=[2.0**-12]) for _ in range(4)]
+    intermediates = [b.tensor((0,), TensorType.FLOAT32) for _ in range(4)]
     intermediates.append(b.tensor((0,), scales=[scale], zero_points=[zero_point]))
     output = b.tensor((*shape[:2], units), scales=[scale], zero_points=[zero_point])
     clip = float(rng.choice([0.0, 10.0, rng.uniform(0.1, 2)]))

@@ -148,7 +148,8 @@ def _check_factors(context: OpContext) -> Iterator[str]:
         count = len(context.operator.intermediates)
         yield f"has {count} intermediate tensors; {_INTERMEDIATES} are needed"
         return
-    quantization = _hidden_tensor(context).quantization
+    inside = context.operator.intermediates[_HIDDEN_SCALE]
+    quantization = None if inside < 0 else context.graph.tensor(inside).quantization
     if quantization is None or quantization.per_channel or not quantization.scales[0] > 0:
         yield "has no scale for what is hidden (its fifth intermediate tensor)"
     elif _hidden_factor(context).shift > 0:
