@@ -95,7 +95,7 @@ def lstm(
     intermediates = [b.tensor((0,), TensorType.FLOAT32) for _ in range(4)]
     intermediates.append(b.tensor((0,), scales=[scale], zero_points=[zero_point]))
     output = b.tensor((*shape[:2], units), scales=[scale], zero_points=[zero_point])
-    clip = float(rng.choice([0.0, 10.0, rng.uniform(0.1, 2)]))
+    clip = float(np.float32(rng.choice([0.0, 10.0, rng.uniform(0.1, 2)])))
     options = UnidirectionalSequenceLSTMOptions(Activation.TANH, clip, time_major=time_major)
     b.operator(
         "UNIDIRECTIONAL_SEQUENCE_LSTM",

@@ -86,6 +86,9 @@ def test_options_outside_the_schema_are_refused() -> None:
 
 
 def test_states_and_the_scales_inside_of_an_operator_survive_the_round_trip() -> None:
-    graph = lstm_graph(0)
-    assert graph.operators[0].intermediates
+    built = lstm_graph(0)
+    graph = read_graph(write_graph(built))
+    assert graph.operators == built.operators
+    assert len(graph.operators[0].intermediates) == 5
+    assert [t.is_variable for t in graph.tensors] == [t.is_variable for t in built.tensors]
     assert_same_graph(graph, read_graph(write_graph(graph)))
