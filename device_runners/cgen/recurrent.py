@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from converters.tflite.graph import Array, Tensor, TensorType
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen.checks import describe
 from device_runners.cgen.operation import OpContext
+
+_SUM_LIMIT = 2**30
 
 
 def reset_value(tensor: Tensor) -> int:
@@ -38,6 +41,13 @@ def check_state(
         yield f"has a state with the zero point {tensor.zero_point} ({describe(tensor)}), not 0"
     if len(context.graph.consumers(tensor.index)) > 1:
         yield f"shares its state {describe(tensor)} with another operator"
+
+
+def check_sums(bounds: npt.NDArray[np.int64], factor: Multiplier) -> Iterator[str]:
+    """Sums that ``tidepool_short_requantize`` takes, also after a shift to the left."""
+    largest = int(bounds.max()) << max(factor.shift, 0)
+    if largest >= _SUM_LIMIT:
+        yield f"can overflow: a sum that is scaled to int16 reaches {largest}, beyond 2^30"
 
 
 def weights_scale(tensor: Tensor, role: str) -> Iterator[str]:

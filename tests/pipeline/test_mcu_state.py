@@ -23,11 +23,23 @@ from pipeline.stages import mcu
 def test_every_tensor_of_every_sample_is_exact_on_the_cortex_m4(
     graph: Graph, tmp_path: Path
 ) -> None:
+    _assert_exact(graph, "cortex-m4", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_layers_are_exact_on_every_level(core: str, seed: int, tmp_path: Path) -> None:
+    _assert_exact(svdf_graph(seed, layers=3), core, tmp_path / "svdf")
+    _assert_exact(lstm_graph(seed), core, tmp_path / "lstm")
+
+
+def _assert_exact(graph: Graph, core: str, folder: Path) -> None:
     rng = np.random.default_rng(1)
     model = Int8Model(graph.name, write_graph(graph), graph)
     samples = [random_inputs(rng, graph) for _ in range(3)]
     trial = mcu.Trial(samples, reference_outputs(model.content, samples, no_progress))
-    mcu.build_aot(model, tmp_path, Silent(), mcu.isa_of("cortex-m4"))
-    settings = load_settings(None, {"mcu.core": "cortex-m4"}).mcu
-    report = mcu.emulate(model, tmp_path, trial, settings, Silent(), debug_tensors=True).report
+    mcu.build_aot(model, folder, Silent(), mcu.isa_of(core))
+    settings = load_settings(None, {"mcu.core": core}).mcu
+    report = mcu.emulate(model, folder, trial, settings, Silent(), debug_tensors=True).report
     assert report.mismatch is None

@@ -1,27 +1,20 @@
 /* UNIDIRECTIONAL_SEQUENCE_LSTM: int8 input and hidden state, int16 cell state. */
+#include "tidepool_dot.h"
 #include "tidepool_int16.h"
 #include "tidepool_recurrent.h"
-
-static int32_t product(const int8_t *weights, const int8_t *values, int32_t count, int32_t sum)
-{
-    for (int32_t i = 0; i < count; ++i) {
-        sum += weights[i] * values[i];
-    }
-    return sum;
-}
 
 /* The sum of a gate for one unit, in Q3.12; each of its two parts saturates. */
 static int32_t gate(const tidepool_lstm_params *p, const tidepool_lstm_gate *g, int32_t unit,
                     const int8_t *input, const int8_t *hidden)
 {
     const int8_t *weights = &g->input_weights[unit * p->input_size];
-    int32_t sum = product(weights, input, p->input_size, g->input_bias[unit]);
-    sum = tidepool_requantize(sum, g->input_multiplier, g->input_shift);
+    int32_t sum = tidepool_dot(weights, input, p->input_size, g->input_bias[unit]);
+    sum = tidepool_short_requantize(sum, g->input_multiplier, g->input_shift);
     const int32_t part = tidepool_saturate_int16(sum);
 
     weights = &g->recurrent_weights[unit * p->units];
-    sum = product(weights, hidden, p->units, g->recurrent_bias[unit]);
-    sum = tidepool_requantize(sum, g->recurrent_multiplier, g->recurrent_shift);
+    sum = tidepool_dot(weights, hidden, p->units, g->recurrent_bias[unit]);
+    sum = tidepool_short_requantize(sum, g->recurrent_multiplier, g->recurrent_shift);
     return tidepool_saturate_int16(sum + part);
 }
 
@@ -48,8 +41,9 @@ static void step(const tidepool_lstm_params *p, const int8_t *input, const int8_
         const int32_t state = new_cell(p, unit, input, hidden, cell[unit]);
         const int32_t emit =
             tidepool_logistic_q15(gate(p, &p->output_gate, unit, input, hidden));
-        const int32_t value = tidepool_requantize(emit * tidepool_tanh_q15(state, p->cell_bits),
-                                                  p->hidden_multiplier, p->hidden_shift);
+        const int32_t value =
+            tidepool_short_requantize(emit * tidepool_tanh_q15(state, p->cell_bits),
+                                      p->hidden_multiplier, p->hidden_shift);
         cell[unit] = (int16_t)state;
         output[unit] = (int8_t)tidepool_clamp(value + p->hidden_zero_point, INT8_MIN, INT8_MAX);
     }

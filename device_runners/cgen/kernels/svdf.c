@@ -1,16 +1,14 @@
 /* SVDF, int8, with the features of the past in int16. */
-#include "tidepool_arithmetic.h"
+#include "tidepool_dot.h"
+#include "tidepool_int16.h"
 #include "tidepool_recurrent.h"
 
 static int16_t feature(const tidepool_svdf_params *p, int32_t filter, const int8_t *input)
 {
     const int8_t *weights = &p->weights_feature[filter * p->input_size];
-    int32_t sum = p->feature_bias[filter];
-    for (int32_t i = 0; i < p->input_size; ++i) {
-        sum += weights[i] * input[i];
-    }
-    sum = tidepool_requantize(sum, p->feature_multiplier, p->feature_shift);
-    return (int16_t)tidepool_clamp(sum, INT16_MIN, INT16_MAX);
+    const int32_t sum = tidepool_dot(weights, input, p->input_size, p->feature_bias[filter]);
+    return (int16_t)tidepool_saturate_int16(
+        tidepool_short_requantize(sum, p->feature_multiplier, p->feature_shift));
 }
 
 /* Forgets the oldest feature, adds the newest one, and weighs them all. */
@@ -20,7 +18,18 @@ static uint32_t remember(const tidepool_svdf_params *p, int32_t filter, int16_t 
     const int16_t *weights = &p->weights_time[filter * p->memory];
     const int32_t last = p->memory - 1;
     uint32_t sum = 0;
-    for (int32_t i = 0; i < last; ++i) {
+    int32_t i = 0;
+#if defined(__ARM_FEATURE_DSP)
+    for (; i + 2 <= last; i += 2) {
+        uint32_t pair;
+        uint32_t factors;
+        memcpy(&pair, &state[i + 1], sizeof pair);
+        memcpy(&factors, &weights[i], sizeof factors);
+        memcpy(&state[i], &pair, sizeof pair);
+        sum = tidepool_smlad(factors, pair, sum);
+    }
+#endif
+    for (; i < last; ++i) {
         const int16_t value = state[i + 1];
         state[i] = value;
         sum += (uint32_t)(weights[i] * value);

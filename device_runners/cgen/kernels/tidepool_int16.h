@@ -15,11 +15,19 @@ static inline int32_t tidepool_mul_q15(int32_t a, int32_t b)
     return tidepool_shift(a * b + (1 << 14), 15);
 }
 
-/* round(x / 2^n), ties away from zero, 1 <= n <= 30 and |x| <= 2^30: without 64 bits. */
+/* round(x / 2^n), ties away from zero, 1 <= n <= 31 and |x| < 2^30: without 64 bits. */
 static inline int32_t tidepool_short_rounding_shift(int32_t x, int32_t n)
 {
     const int32_t away = (x < 0) ? 1 : 0;
     return tidepool_shift(x + (1 << (n - 1)) - away, n);
+}
+
+/* tidepool_requantize for |x| * 2^shift < 2^30: its product is below 2^30, too. */
+static inline int32_t tidepool_short_requantize(int32_t x, int32_t multiplier, int32_t shift)
+{
+    const int32_t left = (shift > 0) ? shift : 0;
+    const int32_t result = tidepool_high_mul(x * (INT32_C(1) << left), multiplier);
+    return (shift < 0) ? tidepool_short_rounding_shift(result, -shift) : result;
 }
 
 static inline int32_t tidepool_saturate_int16(int32_t x)
@@ -42,10 +50,14 @@ static inline int32_t tidepool_exp_of_remainder_q15(int32_t a)
     return exp_minus_eighth + tidepool_mul_q15(exp_minus_eighth, x + tail);
 }
 
+static inline int32_t tidepool_times_power_q15(int32_t x, int32_t power, int32_t is_set)
+{
+    return (is_set != 0) ? tidepool_mul_q15(x, power) : x;
+}
+
 /* exp(a) in Q0.15 for a <= 0 in Q(integer_bits); integer_bits is 1 to 7. */
 static inline int32_t tidepool_exp_on_negative_q15(int32_t a, int32_t integer_bits)
 {
-    static const int16_t powers[7] = {25520, 19875, 12055, 4435, 600, 11, 0}; /* exp(-2^(i - 2)) */
     const int32_t fraction_bits = 15 - integer_bits;
     const int32_t quarter = 1 << (fraction_bits - 2);
     const int32_t remainder = (a & (quarter - 1)) - quarter;
@@ -57,16 +69,17 @@ static inline int32_t tidepool_exp_on_negative_q15(int32_t a, int32_t integer_bi
     if (integer_bits > 5 && a < -(1 << (fraction_bits + 5))) {
         return 0; /* below -32 */
     }
-    for (int32_t i = 0; i < 7 && i < integer_bits + 2; ++i) {
-        if ((quarters & (quarter << i)) != 0) {
-            result = tidepool_mul_q15(result, powers[i]);
-        }
-    }
-    return result;
+    result = tidepool_times_power_q15(result, 25520, quarters & quarter);          /* exp(-1/4) */
+    result = tidepool_times_power_q15(result, 19875, quarters & (quarter * 2));    /* exp(-1/2) */
+    result = tidepool_times_power_q15(result, 12055, quarters & (quarter * 4));    /* exp(-1) */
+    result = tidepool_times_power_q15(result, 4435, quarters & (quarter * 8));     /* exp(-2) */
+    result = tidepool_times_power_q15(result, 600, quarters & (quarter * 16));     /* exp(-4) */
+    result = tidepool_times_power_q15(result, 11, quarters & (quarter * 32));      /* exp(-8) */
+    return ((quarters & (quarter * 64)) != 0) ? 0 : result;                        /* exp(-16) */
 }
 
 /* 2 / (1 + x) in Q2.13 for x in [0, 1), Q0.15: three Newton-Raphson steps r += r (1 - d r) for the
- * reciprocal of d = (1 + x) / 2. */
+ * reciprocal of d = (1 + x) / 2. Where the reference saturates, no x comes to the limit. */
 static inline int32_t tidepool_two_over_one_plus_q13(int32_t x)
 {
     const int32_t one = 1 << 13;
@@ -74,7 +87,7 @@ static inline int32_t tidepool_two_over_one_plus_q13(int32_t x)
     int32_t r = 23130 + tidepool_mul_q15(d, -15420); /* 48/17 - 32/17 d */
     for (int32_t step = 0; step < 3; ++step) {
         const int32_t error = one - tidepool_mul_q15(d, r);
-        r += tidepool_saturate_int16(tidepool_mul_q15(r, error) * 4);
+        r += tidepool_mul_q15(r, error) * 4;
     }
     return r;
 }

@@ -24,6 +24,7 @@ from device_runners.cgen.operation import (
 )
 from device_runners.cgen.recurrent import (
     check_state,
+    check_sums,
     float32_factor,
     weights_scale,
     zero_point_bias,
@@ -103,7 +104,7 @@ def _check_sizes(context: OpContext) -> Iterator[str]:
 def _check_factors(context: OpContext) -> Iterator[str]:
     weights, zero_point = context.data(_FEATURE), context.input(0).zero_point
     bounds = checks.accumulator_bounds(weights, 0, zero_point_bias(weights, zero_point))
-    yield from checks.accumulators(bounds, [_feature_factor(context)] * len(weights))
+    yield from check_sums(bounds, _feature_factor(context))
     if _output_factor(context).shift > -1:
         scale = context.output.scale
         yield f"has the output scale {scale:.9g}; the factor of its sums has to be below 1/2"

@@ -28,6 +28,7 @@ from device_runners.cgen.operation import (
 )
 from device_runners.cgen.recurrent import (
     check_state,
+    check_sums,
     float32_factor,
     weights_scale,
     zero_point_bias,
@@ -38,8 +39,6 @@ _INTERMEDIATES, _HIDDEN_SCALE = 5, 4
 _GATE_SCALE = 2.0**-12
 # Of the largest cell scale that the reference's tanh takes, and of the smallest.
 _CELL_EXPONENTS = (-15, -9)
-# What may be added to a sum after its requantization.
-_HEADROOM = 2**16
 _REFUSED = {
     "peepholes": (9, 10, 11),
     "a projection": (16, 17),
@@ -165,9 +164,8 @@ def _check_gate(context: OpContext, gate: _Gate) -> Iterator[str]:
         _factors(context, gate),
         strict=True,
     ):
-        weights = context.data(position)
-        bounds = checks.accumulator_bounds(weights, 0, bias) + _HEADROOM
-        yield from checks.accumulators(bounds, [factor] * len(weights))
+        bounds = checks.accumulator_bounds(context.data(position), 0, bias)
+        yield from check_sums(bounds, factor)
 
 
 # ---- Emission ---------------------------------------------------------------------------------
