@@ -19,7 +19,7 @@ static uint32_t remember(const tidepool_svdf_params *p, int32_t filter, int16_t 
     const int32_t last = p->memory - 1;
     uint32_t sum = 0;
     int32_t i = 0;
-#if defined(__ARM_FEATURE_DSP)
+#if TIDEPOOL_HAS_DSP
     for (; i + 2 <= last; i += 2) {
         uint32_t pair;
         uint32_t factors;

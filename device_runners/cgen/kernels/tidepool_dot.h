@@ -11,7 +11,7 @@ extern "C" {
 /* sum + a[0] * b[0] + a[1] * b[1] + ... */
 static inline int32_t tidepool_dot(const int8_t *a, const int8_t *b, int32_t count, int32_t sum)
 {
-#if defined(__ARM_FEATURE_DSP)
+#if TIDEPOOL_HAS_DSP
     uint32_t lanes = (uint32_t)sum;
     for (; count >= 4; count -= 4) {
         const uint32_t x = tidepool_load_word(a);
