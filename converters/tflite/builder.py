@@ -39,6 +39,7 @@ class GraphBuilder:
         axis: int = 0,
         data: Array | None = None,
         name: str = "",
+        is_variable: bool = False,
     ) -> int:
         """Adds a tensor and returns its index; scales are rounded to float32."""
         index = len(self._tensors)
@@ -47,7 +48,15 @@ class GraphBuilder:
             rounded = tuple(float(np.float32(scale)) for scale in scales)
             quantization = Quantization(rounded, tuple(zero_points) or (0,) * len(rounded), axis)
         self._tensors.append(
-            Tensor(index, name or f"tensor_{index}", tuple(shape), type, quantization, data)
+            Tensor(
+                index,
+                name or f"tensor_{index}",
+                tuple(shape),
+                type,
+                quantization,
+                data,
+                is_variable=is_variable,
+            )
         )
         return index
 
@@ -106,10 +115,19 @@ class GraphBuilder:
         outputs: Sequence[int],
         *,
         version: int = 1,
+        intermediates: Sequence[int] = (),
     ) -> None:
         """Adds an operator that computes tensors that were added before."""
         self._operators.append(
-            Operator(len(self._operators), opcode, version, options, tuple(inputs), tuple(outputs))
+            Operator(
+                len(self._operators),
+                opcode,
+                version,
+                options,
+                tuple(inputs),
+                tuple(outputs),
+                intermediates=tuple(intermediates),
+            )
         )
 
     def output(self, tensor: int) -> None:

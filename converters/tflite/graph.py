@@ -189,6 +189,7 @@ class Operator:
         custom_options: The raw options of a custom operator.
         inputs: Tensor indices; -1 for an optional input that is absent.
         outputs: Tensor indices.
+        intermediates: Tensors that hold nothing but the quantization of what lies inside (LSTM).
     """
 
     index: int
@@ -199,6 +200,7 @@ class Operator:
     outputs: tuple[int, ...]
     custom_code: str = ""
     custom_options: bytes = b""
+    intermediates: tuple[int, ...] = ()
 
     @property
     def display_name(self) -> str:

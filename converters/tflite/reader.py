@@ -184,6 +184,7 @@ class _Reader:
             outputs=self._numbers(source.OutputsAsNumpy()),
             custom_code=code.custom_code,
             custom_options=b"" if custom is None else custom.tobytes(),
+            intermediates=self._numbers(source.IntermediatesAsNumpy()),
         )
 
     def _numbers(self, array: Any) -> tuple[Any, ...]:
@@ -229,7 +230,8 @@ def _with_data(tensor: Tensor, data: Array) -> Tensor:
 def _check_consistency(graph: Graph) -> None:
     """Every index in range, every input computed before it is read, no constant overwritten."""
     count = len(graph.tensors)
-    for index in (*graph.inputs, *graph.outputs):
+    inside = (index for op in graph.operators for index in op.intermediates if index != -1)
+    for index in (*graph.inputs, *graph.outputs, *inside):
         if not 0 <= index < count:
             raise TidepoolError(f"the graph refers to tensor {index} of {count}")
     known = {

@@ -95,8 +95,11 @@ def check_full_integer(graph: Graph) -> None:
         )
     for operator in graph.operators:
         _check_operator(graph, operator)
+    # They stand for scales inside of an operator; those that it lacks are empty floats.
+    inside = {index for operator in graph.operators for index in operator.intermediates}
     for tensor in graph.tensors:
-        _check_tensor(graph, tensor)
+        if tensor.index not in inside:
+            _check_tensor(graph, tensor)
     for tensor in (*graph.input_tensors, *graph.output_tensors):
         quantized = tensor.type in _QUANTIZED and tensor.quantization is not None
         # An output may also be an index: the result of an ARG_MAX.

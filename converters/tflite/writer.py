@@ -99,6 +99,8 @@ def _operator(operator: Operator, codes: list[OperatorCode]) -> Any:
     target.opcodeIndex = codes.index(code)
     target.inputs = list(operator.inputs)
     target.outputs = list(operator.outputs)
+    if operator.intermediates:
+        target.intermediates = list(operator.intermediates)
     if operator.options is not None:
         try:
             target.builtinOptionsType, target.builtinOptions = options_to_schema(operator.options)

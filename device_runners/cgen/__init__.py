@@ -4,11 +4,12 @@ One op is one file in ``ops/`` (what it accepts, and the call it becomes) beside
 ``kernels/``; one graph transformation is one file in ``passes/``; ``planner`` packs the arena.
 """
 
+from device_runners.cgen.full_trace import full_trace
 from device_runners.cgen.host_build import HostBuild
 from device_runners.cgen.isa import CORES_OF, Isa
 from device_runners.cgen.memory_picture import memory_picture
 from device_runners.cgen.optimize import Optimize
-from device_runners.cgen.runner import build, check, full_trace, run
+from device_runners.cgen.runner import build, check, run
 
 __all__ = [
     "CORES_OF",

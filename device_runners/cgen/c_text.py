@@ -15,6 +15,7 @@ _WIDTH = 100
 _C_TYPES = {
     TensorType.INT8: "int8_t",
     TensorType.BOOL: "int8_t",  # 0 or 1
+    TensorType.INT16: "int16_t",
     TensorType.INT32: "int32_t",
     TensorType.INT64: "int64_t",
     TensorType.FLOAT32: "float",
@@ -93,5 +94,5 @@ def float_text(value: float) -> str:
 
 def rodata_bytes(array: ConstantArray) -> int:
     """The array's size on the target."""
-    size = {"int8_t": 1, "int32_t": 4}[array.c_type]
+    size = {"int8_t": 1, "int16_t": 2, "int32_t": 4}[array.c_type]
     return int(array.values.size) * size

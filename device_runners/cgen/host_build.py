@@ -91,9 +91,16 @@ class HostBuild:
         """One inference: int8 arrays in the inputs' shapes in, the outputs out."""
         return self.run_many([inputs])[0]
 
-    def run_many(self, samples: Iterable[Sequence[Array]]) -> list[list[Array]]:
-        """One inference a sample, in one process and one arena."""
-        raw, count = self._execute(samples, trace=False)
+    def run_many(
+        self, samples: Iterable[Sequence[Array]], *, keep_state: bool = False
+    ) -> list[list[Array]]:
+        """One inference a sample, in one process and one arena.
+
+        Args:
+            samples: For each sample an array for every input.
+            keep_state: The samples are one sequence; else each starts from the reset state.
+        """
+        raw, count = self._execute(samples, trace=False, keep_state=keep_state)
         stream = _Stream(raw)
         return [self._outputs(stream) for _ in range(count)]
 
@@ -101,9 +108,11 @@ class HostBuild:
         """One inference: tensor index in the model's file -> value, for every computed tensor."""
         return self.run_many_traced([inputs])[0].tensors
 
-    def run_many_traced(self, samples: Iterable[Sequence[Array]]) -> list[TracedRun]:
-        """One inference a sample, every tensor of each."""
-        raw, count = self._execute(samples, trace=True)
+    def run_many_traced(
+        self, samples: Iterable[Sequence[Array]], *, keep_state: bool = False
+    ) -> list[TracedRun]:
+        """One inference a sample, every tensor of each; see ``run_many``."""
+        raw, count = self._execute(samples, trace=True, keep_state=keep_state)
         stream = _Stream(raw)
         ports = {t["index"]: t for t in self._artifacts.figures["tensors"]}
         # Inputs are traced once each, then every layer's output.
@@ -116,6 +125,9 @@ class HostBuild:
             for _ in range(records):
                 index, size = struct.unpack("=II", stream.take(8))
                 tensors[index] = _restored(stream.take(size), ports[index])
+            for folded in self._artifacts.figures["folded"]:
+                values = np.array(folded["values"], TensorType(folded["type"]).dtype)
+                tensors[folded["index"]] = values.reshape(folded["shape"])
             for dropped in reversed(self._artifacts.figures["dropped"]):
                 pad = DroppedPad(dropped["source"], dropped["paddings"], dropped["value"])
                 tensors[dropped["index"]] = pad.restore(tensors[pad.source])
@@ -126,12 +138,14 @@ class HostBuild:
         ports = self._artifacts.figures["outputs"]
         return [_array(stream.take(port["bytes"]), port) for port in ports]
 
-    def _execute(self, samples: Iterable[Sequence[Array]], *, trace: bool) -> tuple[bytes, int]:
+    def _execute(
+        self, samples: Iterable[Sequence[Array]], *, trace: bool, keep_state: bool
+    ) -> tuple[bytes, int]:
         encoded = [self._encode(sample) for sample in samples]
         executable = self._executable(trace)
         try:
             result = subprocess.run(
-                [str(executable)],
+                [str(executable), *(["keep-state"] if keep_state else [])],
                 input=b"".join(encoded),
                 capture_output=True,
                 timeout=_TIMEOUT_SECONDS,
@@ -178,6 +192,7 @@ class HostBuild:
                 M=self._name.upper(),
                 inputs=ports["inputs"],
                 outputs=ports["outputs"],
+                states=ports["states"],
             ),
         )
         executable = self._folder / ("traced" if trace else "plain")

@@ -182,6 +182,11 @@ def _lives(program: Program) -> dict[int, _Life]:
 
     for tensor in graph.inputs:
         touch(tensor, -1)
+    read = {index for operator in graph.operators for index in operator.inputs if index >= 0}
+    for tensor in sorted(index for index in read if graph.tensor(index).is_variable):
+        # A state lasts from one inference to the next.
+        touch(tensor, -1)
+        touch(tensor, len(graph.operators))
     for operator in graph.operators:
         # Operands that hold a shape or axes are constants, or (of RESHAPE) never read.
         data = [t for t in operator.inputs if t >= 0 and program.root(t) in lives]

@@ -88,6 +88,8 @@ class KernelCall:
         output_offset: Where in the output tensor the call writes, in bytes.
         output: Which of the operator's outputs it writes.
         input_offset: Where in each operand the call begins, in bytes.
+        states: Tensor indices of the variables that it reads and writes; their addresses follow
+            the output's.
     """
 
     function: str
@@ -97,6 +99,7 @@ class KernelCall:
     output_offset: int = 0
     output: int = 0
     input_offset: int = 0
+    states: tuple[int, ...] = ()
 
     @property
     def kernel(self) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from converters.tflite.graph import Array, Graph, Operator, Tensor
+from converters.tflite.graph import Array, Graph, Operator, Tensor, TensorType
+from converters.tflite.int4 import with_int8_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +84,7 @@ class Program:
             call of its own computes.
         removed: Tensor -> the channels that it lost.
         dropped: Tensor of the file that no operator computes any more -> what it was.
+        folded: Tensors of the file that operators computed, and that are constants now.
         savings: What the passes did, in their order.
     """
 
@@ -90,6 +92,7 @@ class Program:
     aliases: Mapping[int, int] = field(default_factory=dict)
     removed: Mapping[int, RemovedChannels] = field(default_factory=dict)
     dropped: Mapping[int, DroppedPad] = field(default_factory=dict)
+    folded: tuple[int, ...] = ()
     savings: tuple[Saving, ...] = ()
 
     def root(self, tensor: int) -> int:
@@ -104,3 +107,10 @@ class Program:
     def is_silent(self, operator: Operator) -> bool:
         """Whether the operator needs no call, since its outputs are aliases."""
         return all(output in self.aliases for output in operator.outputs)
+
+
+def program_of(graph: Graph) -> Program:
+    """The program of a graph before all passes; 4-bit weights, which are constants, in bytes."""
+    int4 = [tensor for tensor in graph.tensors if tensor.type is TensorType.INT4]
+    packed = int4 and all(tensor.is_constant for tensor in int4)
+    return Program(with_int8_weights(graph) if packed else graph)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
-
 from converters.files import staged_directory
-from converters.tflite.graph import Array, Graph, Tensor, TensorType
-from converters.tflite.int4 import with_int8_weights
+from converters.tflite.graph import Array, Graph, Operator, Tensor, TensorType
 from device_runners.cgen.choice import smallest
 from device_runners.cgen.host_build import HostBuild
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.memory import plan_memory
 from device_runners.cgen.operation import Emission, OpContext
 from device_runners.cgen.optimize import Optimize
-from device_runners.cgen.passes import run_passes
-from device_runners.cgen.program import Program, RemovedChannels
+from device_runners.cgen.passes import apply_pass, fold_constants
+from device_runners.cgen.program import Program, RemovedChannels, program_of
 from device_runners.cgen.registry import operations, supported_opcodes
 from device_runners.cgen.savings import PassSaving, simplify, splitting_saving
-from device_runners.cgen.sources import Unit, port, write_sources
+from device_runners.cgen.sources import Unit, port, states, write_sources
 from device_runners.runner import Artifacts, Finding, Findings, Int8Model, finding_at
 
 _CONVERT = "convert the model to full-integer int8 with 'tidepool convert'"
@@ -32,15 +28,16 @@ def check(graph: Graph) -> Findings:
     """Says everything that keeps a graph from becoming C code.
 
     A graph that is not int8 at all gets one finding; any other gets one for each constraint that
-    each operator breaks.
+    each operator breaks. What is computed ahead of time may be of any op.
     """
-    graph = _unpacked(graph)
-    whole = _check_graph(graph)
+    program = apply_pass(fold_constants, program_of(graph))
+    whole = _check_graph(program.graph)
     if whole is not None:
         return Findings((whole,))
     findings: list[Finding] = []
-    for operator in graph.operators:
-        findings += _check_operator(OpContext(graph, operator))
+    in_the_file = [op for op in graph.operators if not set(op.outputs) & set(program.folded)]
+    for operator, original in zip(program.graph.operators, in_the_file, strict=True):
+        findings += _check_operator(OpContext(program.graph, operator), original.index)
     return Findings(tuple(findings))
 
 
@@ -61,14 +58,13 @@ def build(
     Returns:
         The files, and figures: ``arena_bytes``, ``lower_bound_bytes``, ``arena_is_optimal``,
         ``live_bytes`` (the bound without overlap), ``weights_bytes``, ``macs``, ``passes`` (what
-        each saved), ``kernels``, ``inputs``, ``outputs``, ``layers``, ``tensors`` and ``scratch``
-        (the memory plan).
+        each saved), ``kernels``, ``inputs``, ``outputs``, ``states``, ``layers``, ``tensors`` and
+        ``scratch`` (the memory plan).
 
     Raises:
         TidepoolError: The graph has blocking findings; the message names all of them.
     """
-    graph = _unpacked(model.graph)
-    check(graph).raise_if_blocking()
+    check(model.graph).raise_if_blocking()
 
     def emit(program: Program) -> dict[int, Emission]:
         graph = program.graph
@@ -77,11 +73,11 @@ def build(
                 OpContext(graph, operator, isa, optimize)
             )
             for operator in graph.operators
-            if not program.is_silent(operator)
+            if not program.is_silent(operator) and _has_calls(program, operator)
         }
         return smallest(emissions) if optimize is Optimize.SIZE else emissions
 
-    return assemble(model.name, *simplify(Program(graph), emit), out)
+    return assemble(model.name, *simplify(program_of(model.graph), emit), out)
 
 
 def assemble(
@@ -117,10 +113,12 @@ def run(artifacts: Artifacts, inputs: Sequence[Array]) -> list[Array]:
         return host.run(inputs)
 
 
-def _unpacked(graph: Graph) -> Graph:
-    """The graph with 4-bit weights, which are constants, in bytes of their own."""
-    int4 = [tensor for tensor in graph.tensors if tensor.type is TensorType.INT4]
-    return with_int8_weights(graph) if int4 and all(t.is_constant for t in int4) else graph
+def _has_calls(program: Program, operator: Operator) -> bool:
+    """Whether an operator can be emitted: what will be folded may be of any op."""
+    if not fold_constants.match(program, operator):
+        return True
+    operation = operations().get(operator.opcode)
+    return operation is not None and not any(operation.check(OpContext(program.graph, operator)))
 
 
 def _check_graph(graph: Graph) -> Finding | None:
@@ -187,8 +185,9 @@ def _is_index_output(graph: Graph, tensor: Tensor) -> bool:
     )
 
 
-def _check_operator(context: OpContext) -> list[Finding]:
-    operator = context.operator
+def _check_operator(context: OpContext, index: int) -> list[Finding]:
+    """What keeps an operator, which the file has at an index, from becoming C code."""
+    operator = replace(context.operator, index=index)
     tensor = context.graph.tensor(operator.outputs[0]).name if operator.outputs else ""
     title = f"operator {operator.index} {operator.display_name} (output '{tensor}')"
 
@@ -218,34 +217,6 @@ _REPLACE = "replace the op in the model, or deploy with the TFLM runtime"
 _CHANGE = "change the layer, or deploy with the TFLM runtime"
 
 
-def full_trace(
-    graph: Graph, trace: Mapping[tuple[int, int], bytes]
-) -> dict[tuple[int, int], bytes]:
-    """The bytes of a trace, with the channels and paddings that the code leaves out put back.
-
-    Args:
-        graph: The graph that the code was built from.
-        trace: The bytes of each tensor by (sample, tensor index), as the code wrote them.
-    """
-    program = run_passes(Program(_unpacked(graph)))
-    removed = program.removed
-    whole = dict(trace)
-    for (sample, index), data in trace.items():
-        # Bytes of another size are left as they are: the comparison will say so.
-        if index in removed and len(data) == removed[index].kept_bytes:
-            values = removed[index].restore(np.frombuffer(data, np.int8))
-            whole[sample, index] = values.tobytes()
-    # Later ones may be what earlier ones were made of.
-    for index in reversed(list(program.dropped)):
-        pad = program.dropped[index]
-        shape = graph.tensor(pad.source).shape
-        for sample in {sample for sample, _ in trace}:
-            source = np.frombuffer(whole.get((sample, pad.source), b""), np.int8)
-            if source.size == math.prod(shape):
-                whole[sample, index] = pad.restore(source.reshape(shape)).tobytes()
-    return whole
-
-
 def _removed(channels: RemovedChannels | None) -> dict[str, object] | None:
     if channels is None:
         return None
@@ -253,6 +224,16 @@ def _removed(channels: RemovedChannels | None) -> dict[str, object] | None:
         "shape": list(channels.shape),
         "kept": channels.kept.tolist(),
         "values": channels.values.tolist(),
+    }
+
+
+def _folded(tensor: Tensor) -> dict[str, object]:
+    assert tensor.data is not None
+    return {
+        "index": tensor.index,
+        "type": str(tensor.type),
+        "shape": list(tensor.shape),
+        "values": tensor.data.ravel().tolist(),
     }
 
 
@@ -285,6 +266,7 @@ def _figures(unit: Unit) -> dict[str, object]:
         "kernels": list(unit.kernels),
         "inputs": [port(unit, tensor) for tensor in graph.input_tensors],
         "outputs": [port(unit, tensor) for tensor in graph.output_tensors],
+        "states": states(unit),
         "layers": layers,
         "tensors": [
             {
@@ -301,6 +283,7 @@ def _figures(unit: Unit) -> dict[str, object]:
             for index, placement in memory.tensors.items()
         ],
         "dropped": [{"index": index, **asdict(pad)} for index, pad in unit.program.dropped.items()],
+        "folded": [_folded(graph.tensor(index)) for index in unit.program.folded],
         "scratch": [
             {"operator": index, **asdict(placement)} for index, placement in memory.scratch.items()
         ],

@@ -27,6 +27,7 @@ from device_runners.cgen.kernels_version import (
 from device_runners.cgen.memory import Memory
 from device_runners.cgen.operation import ConstantArray, Emission, KernelCall
 from device_runners.cgen.program import Program
+from device_runners.cgen.recurrent import reset_value
 from device_runners.cgen.savings import PassSaving
 
 
@@ -114,6 +115,21 @@ def port(unit: Unit, tensor: Tensor) -> dict[str, Any]:
     }
 
 
+def states(unit: Unit) -> list[dict[str, Any]]:
+    """The variables: where they are, and what each of their bytes starts with."""
+    tensors = [unit.graph.tensor(index) for index in unit.memory.tensors]
+    return [
+        {
+            "index": tensor.index,
+            "offset": unit.memory.tensors[tensor.index].offset,
+            "bytes": tensor.bytes,
+            "start": reset_value(tensor),
+        }
+        for tensor in tensors
+        if tensor.is_variable
+    ]
+
+
 def _context(unit: Unit) -> dict[str, Any]:
     def with_text(tensor: Tensor) -> dict[str, Any]:
         return {
@@ -144,6 +160,7 @@ def _context(unit: Unit) -> dict[str, Any]:
         "scratch": [
             {"operator": index, **asdict(placement)} for index, placement in memory.scratch.items()
         ],
+        "states": states(unit),
         "inputs": [with_text(tensor) for tensor in graph.input_tensors],
         "outputs": [with_text(tensor) for tensor in graph.output_tensors],
         "input_traces": [_trace(unit, index) for index in dict.fromkeys(graph.inputs)],
@@ -219,6 +236,9 @@ def _call(unit: Unit, operator: Operator, params: str, call: KernelCall) -> str:
     output = unit.graph.tensor(operator.outputs[call.output])
     offset = unit.memory.tensors[output.index].offset + call.output_offset
     arguments.append(f"({c_type(output.type)} *)&arena[{offset}]")
+    for state in call.states:
+        place = unit.memory.tensors[state].offset
+        arguments.append(f"({c_type(unit.graph.tensor(state).type)} *)&arena[{place}]")
     if operator.index in unit.memory.scratch:
         arguments.append(f"&arena[{unit.memory.scratch[operator.index].offset}]")
     one_line = f"{call.function}({', '.join(arguments)});"

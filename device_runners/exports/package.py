@@ -130,6 +130,7 @@ class Package:
         self_test: The fixed input's expected result.
         model_sha256: Digest of the TFLite file, in hexadecimal.
         kernels_for: The cores that the kernels are written for, in words; empty with TFLM.
+        has_state: Whether the model has variables: the application has to reset them.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Package:
     self_test: SelfTest
     model_sha256: str
     kernels_for: str = ""
+    has_state: bool = False
     files: Mapping[str, bytes] = field(init=False)
     """Headers, private headers and sources."""
 
@@ -198,7 +200,7 @@ def package_of(
     # What every model shares begins with "tidepool_"; no model is called so.
     public = {name: text for name, text in headers.items() if not name.startswith("tidepool_")}
     is_tflm = runtime is Runtime.TFLM
-    figures = artifacts.figures
+    figures, graph = artifacts.figures, model.graph
     return Package(
         name=model.name,
         runtime=runtime,
@@ -214,6 +216,12 @@ def package_of(
         self_test=self_test,
         model_sha256=hashlib.sha256(model.content).hexdigest(),
         kernels_for=kernels_for,
+        has_state=any(
+            graph.tensor(index).is_variable
+            for operator in graph.operators
+            for index in operator.inputs
+            if index >= 0
+        ),
     )
 
 

@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> None:
     end = inputs.stat().st_size
     with inputs.open("rb") as source, outputs.open("wb") as target:
         while source.tell() < end:
+            interpreter.reset()  # each sample starts from the initial state
             for index in range(input_count):
                 interpreter.set_input(np.load(source, allow_pickle=False), index)
             interpreter.invoke()

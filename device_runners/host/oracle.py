@@ -66,15 +66,18 @@ class Oracle:
         self._inputs = self._interpreter.get_input_details()
         self._outputs = self._interpreter.get_output_details()
 
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
+    def run(self, inputs: Sequence[Array], *, keep_state: bool = False) -> list[Array]:
         """Runs one inference.
 
         Args:
             inputs: One array an input, in the input's own shape and dtype.
+            keep_state: Go on with the state that the run before left; else it is reset first.
 
         Returns:
             One array an output.
         """
+        if not keep_state:
+            self._interpreter.reset_all_variables()
         for detail, array in zip(self._inputs, inputs, strict=True):
             self._interpreter.set_tensor(detail["index"], np.ascontiguousarray(array))
         self._interpreter.invoke()

@@ -36,6 +36,7 @@ class MicroInterpreter {
       : bytes_(bytes), tensor_{{arena}, 8} {}
   TfLiteStatus AllocateTensors();
   TfLiteStatus Invoke();
+  TfLiteStatus Reset() { return kTfLiteOk; }
   size_t inputs_size() const { return 1; }
   size_t outputs_size() const { return 1; }
   TfLiteTensor* input(size_t) { return &tensor_; }

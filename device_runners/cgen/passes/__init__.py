@@ -4,7 +4,8 @@ A pass module has ``match(program, operator) -> bool`` and ``transform(program, 
 Program``. Passes must keep every tensor's value: a trace compares all of them with the reference.
 Where one leaves channels out of a tensor it says what they hold (``Program.removed``), and the
 comparison puts them back: then they are compared, too. The same goes for tensors that are nothing
-but another one with padding around it (``Program.dropped``).
+but another one with padding around it (``Program.dropped``), and for those that became constants
+(``Program.folded``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from types import ModuleType
 from typing import Protocol
 
 from converters.tflite.graph import Operator
-from device_runners.cgen.passes import alias_identities, alias_reshapes, dead_channels, drop_pads
+from device_runners.cgen.passes import (
+    alias_identities,
+    alias_reshapes,
+    dead_channels,
+    drop_pads,
+    fold_constants,
+)
 from device_runners.cgen.program import Program
 
 
@@ -27,7 +34,13 @@ class Pass(Protocol):
         """The program after it was applied."""
 
 
-PASSES: tuple[Pass, ...] = (drop_pads, dead_channels, alias_reshapes, alias_identities)
+PASSES: tuple[Pass, ...] = (
+    fold_constants,
+    drop_pads,
+    dead_channels,
+    alias_reshapes,
+    alias_identities,
+)
 
 
 def run_passes(program: Program) -> Program:

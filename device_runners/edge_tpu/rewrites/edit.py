@@ -124,7 +124,7 @@ def compact(graph: Graph) -> Graph:
     """The graph without the tensors that no operator, input or output refers to."""
     used = {*graph.inputs, *graph.outputs}
     for op in graph.operators:
-        used.update(op.inputs, op.outputs)
+        used.update(op.inputs, op.outputs, op.intermediates)
     used.discard(-1)
     if len(used) == len(graph.tensors):
         return graph
@@ -138,6 +138,7 @@ def compact(graph: Graph) -> Graph:
                 op,
                 inputs=tuple(new[i] for i in op.inputs),
                 outputs=tuple(new[i] for i in op.outputs),
+                intermediates=tuple(new[i] for i in op.intermediates),
             )
             for op in graph.operators
         ),

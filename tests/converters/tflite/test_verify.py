@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.keras_models import small_cnn, uniform_samples
+from support.recurrent_layers import lstm_graph
 
 from converters.errors import TidepoolError
 from converters.tflite import Graph, TensorType, read_graph
@@ -41,6 +42,10 @@ def relu_graph(
 
 def test_int8_graphs_pass(mlperf_tiny_model: Path) -> None:
     check_full_integer(read_graph(mlperf_tiny_model))
+
+
+def test_the_scales_inside_of_an_operator_may_be_empty_floats() -> None:
+    check_full_integer(lstm_graph(0))
 
 
 def test_requantizing_between_integers_is_allowed() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.recurrent_layers import lstm_graph
 
 from converters.errors import TidepoolError
 from converters.tflite import Graph, read_graph, write_graph
@@ -82,3 +83,12 @@ def test_options_outside_the_schema_are_refused() -> None:
     builder.output(builder.op("RELU", [x], options, shape=(1, 4), scale=0.5, zero_point=0))
     with pytest.raises(TidepoolError, match="options of operator 0"):
         write_graph(builder.graph())
+
+
+def test_states_and_the_scales_inside_of_an_operator_survive_the_round_trip() -> None:
+    built = lstm_graph(0)
+    graph = read_graph(write_graph(built))
+    assert graph.operators == built.operators
+    assert len(graph.operators[0].intermediates) == 5
+    assert [t.is_variable for t in graph.tensors] == [t.is_variable for t in built.tensors]
+    assert_same_graph(graph, read_graph(write_graph(graph)))

@@ -69,4 +69,5 @@ def test_random_graphs_cover_every_op() -> None:
         for seed in range(400)
         for operator in make_any_graph(np.random.default_rng(seed)).operators
     }
-    assert seen == set(operations())
+    # Those with state have tests of their own: graphs here are run without one.
+    assert seen == set(operations()) - {"SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"}

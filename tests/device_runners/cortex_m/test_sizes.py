@@ -23,10 +23,10 @@ def sizes_of(directory: Path, core: str, invoke: str, **options) -> Sizes:
 
 @pytest.mark.parametrize("core", CORES)
 def test_text_is_exactly_the_models_functions(tmp_path, core) -> None:
-    invoke = '__asm__ volatile(".rept 50\\n nop.w\\n .endr\\n nop\\n bx lr");'
+    invoke = '__asm__ volatile(".rept 101\\n nop\\n .endr\\n bx lr");'
     declarations = "__attribute__((naked)) void toy_invoke(uint8_t *arena);"
     sizes = sizes_of(tmp_path, core, invoke, declarations=declarations)
-    assert sizes.text_bytes == 50 * 4 + 4
+    assert sizes.text_bytes == 101 * 2 + 2
     assert sizes.rodata_bytes == 0
     assert sizes.objects == {"toy.c": 204}
 

@@ -18,7 +18,10 @@ from support.export_packages import (
     Library,
     compile_objects,
     library_of,
+    package_for,
 )
+from support.models import int8_model
+from support.recurrent_layers import svdf_graph
 
 from device_runners.exports import FORMATS, Runtime, write_export
 
@@ -275,3 +278,21 @@ def test_the_tflm_example_compiles_with_upstreams_headers(tmp_path, packages, na
     flags = ["-std=c++17", *CORTEX_M4, "-O2", *WARNINGS, "-fno-rtti", "-fno-exceptions"]
     flags += ["-DTF_LITE_STATIC_MEMORY", *includes, f"-I{library.include}"]
     compile_objects([library.self_test], tmp_path / "o", flags, prefix="arm-none-eabi-")
+
+
+def test_the_self_test_of_a_model_with_state_resets_it(tmp_path: Path) -> None:
+    package = package_for(int8_model(svdf_graph(8), "one"), Runtime.AOT, tmp_path / "scratch")
+    write_export(package, "c-array", tmp_path / "one")
+    library = library_of("c-array", "one", tmp_path / "one")
+    twice = "int main(void)\n{\n    uint32_t crc32 = 0;\n"
+    twice += "    (void)one_self_test(&crc32);\n    (void)one_self_test(&crc32);\n"
+    twice += "    return (crc32 == ONE_SELF_TEST_CRC32) ? 0 : 1;\n}\n"
+    main = tmp_path / "main.c"
+    main.write_text(f'#include "one_self_test.h"\n{twice}')
+    flags = ["-O1", *WARNINGS, f"-I{library.include}", f"-I{library.example}"]
+    sources = [*library.sources, library.self_test, main]
+    objects = compile_objects(sources, tmp_path / "o", flags)
+    program = tmp_path / "program"
+    subprocess.run(["gcc", *objects, "-o", program], check=True)
+    assert subprocess.run([program]).returncode == 0
+    assert "one_reset(arena)" in (tmp_path / "one" / "README.md").read_text()

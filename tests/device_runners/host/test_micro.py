@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.recurrent_layers import svdf_graph
 
 from converters.errors import TidepoolError
 from converters.tflite.builder import GraphBuilder
@@ -142,3 +143,12 @@ def test_sample_that_does_not_fit_is_refused(sample: list[Array], message: str) 
     graph = relu_graph()
     with pytest.raises(TidepoolError, match=message):
         run_micro(write_graph(graph), graph, [sample])
+
+
+def test_each_sample_starts_from_the_reset_state() -> None:
+    graph = svdf_graph(8)
+    model = write_graph(graph)
+    samples = random_inputs(graph, 4)
+    oracle = Oracle(model)
+    for sample, outputs in zip(samples, run_micro(model, graph, samples).outputs, strict=True):
+        np.testing.assert_array_equal(outputs[0], oracle.run(sample)[0])

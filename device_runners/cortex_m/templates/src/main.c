@@ -141,6 +141,7 @@ static measurement set_up(void)
 /* Returns the stack of what was measured, in bytes. */
 static uint32_t run_sample(const files *opened, const measurement *setup)
 {
+    runtime_reset();
     read_inputs(opened->inputs);
     const measurement run = MEASURES_SETUP ? *setup : measure(runtime_invoke);
     if (run.status != 0) {

@@ -26,6 +26,9 @@ uint32_t runtime_output_count(void);
 runtime_buffer runtime_input(uint32_t index);
 runtime_buffer runtime_output(uint32_t index);
 
+/* Sets the model's state, if it has one, to its start. main.c does so before each sample. */
+void runtime_reset(void);
+
 /* One inference, between the markers of measure.h; not 0: it failed. */
 int runtime_invoke(void);
 
