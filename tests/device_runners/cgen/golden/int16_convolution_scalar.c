@@ -2,7 +2,7 @@
 #include "int16_convolution.h"
 
 #include "tidepool_kernels.h"
-#include "tidepool_int16.h"
+#include "tidepool_16x8.h"
 
 #if TIDEPOOL_KERNELS_VERSION != 0x...
 #error "tidepool_kernels.h is of another version: give each model a folder of its own"
