@@ -47,6 +47,8 @@ from converters.tflite.graph import Graph, TensorType
 from converters.tflite.options import AddOptions, MulOptions, SoftmaxOptions, SubOptions
 
 _OUTPUT_SCALE = 1 / 32768
+# A change of scale to 2^-14 by more than 2^14 is refused.
+_LARGEST_RESCALED = 0.5
 _VERSIONS = {
     "ADD": 3,
     "AVERAGE_POOL_2D": 3,
@@ -118,7 +120,7 @@ def add_of_powers(g: RandomGraph, x: Value) -> None:
     """The sum of two constants' changes of scale: scales that are powers of two."""
     scales = [2.0 ** g.between(-14, -6) for _ in range(2)]
     a, b = (g.constant(x.shape, scale, 0) for scale in scales)
-    if g.chance(0.7):
+    if g.chance(0.7) and x.scale < _LARGEST_RESCALED:
         g.add("QUANTIZE", [x.index], None, x.shape, scales[0], 0, version=2)
         a = g.values[-1]
     options = AddOptions(fused_activation_function=g.activation())
@@ -137,7 +139,7 @@ def _squash(g: RandomGraph, x: Value, opcode: str, options: Any = None) -> None:
 
 
 def logistic(g: RandomGraph, x: Value) -> None:
-    if g.chance(0.2):
+    if g.chance(0.2) and x.scale < _LARGEST_RESCALED:
         g.add("QUANTIZE", [x.index], None, x.shape, g.pick((2**-12, 2**-11, 2**-13)), 0)
         x = g.values[-1]
     _squash(g, x, g.pick(("LOGISTIC", "TANH")))
