@@ -81,7 +81,7 @@ class Artifacts:
 
 @dataclass(frozen=True, eq=False)
 class Int8Model:
-    """A full-integer model, ready for a device.
+    """A full-integer model, ready for a device: int8, or int16 activations with int8 weights.
 
     Attributes:
         name: Its name, a C identifier: artifacts are called after it.

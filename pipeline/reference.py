@@ -60,18 +60,20 @@ def aot_ops_page() -> str:
     lines = [
         "# Ops of the ahead-of-time code generator",
         "",
-        "All int8, with int8 weights (int4 weights are unpacked) and int32 biases; ARG_MAX and "
-        "ARG_MIN give integers, DEQUANTIZE a float output. `tidepool check MODEL` says for each "
-        "operator of a model what stands in its way, if anything does.",
+        "All int8, with int8 weights (int4 weights are unpacked) and int32 biases, and where the "
+        "third column says so for int16 activations with int8 weights and int64 biases, too; "
+        "ARG_MAX and ARG_MIN give integers, DEQUANTIZE a float output. `tidepool check MODEL` says "
+        "for each operator of a model what stands in its way, if anything does.",
         "",
-        "| op | versions | what |",
-        "| --- | --- | --- |",
+        "| op | versions | int16 | what |",
+        "| --- | --- | --- | --- |",
     ]
     for module in op_modules():
         opcode, versions = module.OP.opcode, module.OP.versions
         text = " ".join((module.__doc__ or "").split("\n\n")[0].split()).replace("``", "`")
         text = text.removeprefix(opcode).lstrip(",:. ")
-        lines.append(f"| {opcode} | 1 to {versions} | {text} |")
+        wide = "yes" if module.OP.int16 else ""
+        lines.append(f"| {opcode} | 1 to {versions} | {wide} | {text} |")
     return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,7 @@
 From the order follows how far an output may overlap an input in the arena: an element may be
 written only where no input element lies that is still to be read (``overlap.py``). A pattern
 describes a kernel for given sizes; ``accesses`` lists its writes and, for every input element, how
-many writes come before its last read. Positions are in elements of one byte.
+many writes come before its last read. Positions are in elements, of whatever size.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from converters.tflite.graph import TensorType
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import (
@@ -33,7 +34,13 @@ def binary_emission(
     """A call with the broadcast and further fields; in place of an operand of the output's size."""
     first, second = context.input(0), context.input(1)
     params = {"broadcast": broadcast_params(first, second), **fields}
-    call = KernelCall(f"tidepool_{kernel}", params_type, params, (first.index, second.index))
+    call = KernelCall(
+        f"tidepool_{kernel}",
+        params_type,
+        params,
+        (first.index, second.index),
+        element_bytes=first.type.dtype.itemsize,
+    )
     return Emission(
         kernel=kernel,
         calls=(call,),
@@ -77,7 +84,7 @@ def selection_operation(opcode: str) -> Operation:
     dimensions = 5  # of the reference
 
     def check(context: OpContext) -> Iterator[str]:
-        basics = list(checks.int8_activations(context, (0, 1)))
+        basics = list(checks.activations(context, (0, 1)))
         yield from basics
         if basics:
             return
@@ -88,6 +95,7 @@ def selection_operation(opcode: str) -> Operation:
         yield from check_operands(context, dimensions)
 
     def emit(context: OpContext) -> Emission:
-        return binary_emission(context, opcode.lower(), "tidepool_selection_params")
+        kernel = opcode.lower() + ("_int16" if context.output.type is TensorType.INT16 else "")
+        return binary_emission(context, kernel, "tidepool_selection_params")
 
-    return Operation(opcode, versions=4, inputs=(2, 2), check=check, emit=emit)
+    return Operation(opcode, versions=4, inputs=(2, 2), check=check, emit=emit, int16=True)

@@ -20,6 +20,7 @@ _C_TYPES = {
     TensorType.INT64: "int64_t",
     TensorType.FLOAT32: "float",
 }
+_SIZES = {"int8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "int64_t": 8}
 
 
 def c_type(type_: TensorType) -> str:
@@ -94,5 +95,4 @@ def float_text(value: float) -> str:
 
 def rodata_bytes(array: ConstantArray) -> int:
     """The array's size on the target."""
-    size = {"int8_t": 1, "int16_t": 2, "int32_t": 4}[array.c_type]
-    return int(array.values.size) * size
+    return int(array.values.size) * _SIZES[array.c_type]

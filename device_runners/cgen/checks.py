@@ -31,11 +31,23 @@ def int8_tensor(tensor: Tensor | None, role: str) -> Iterator[str]:
     A shape signature with a dynamic batch is fine: the file's shape is what an interpreter uses
     until somebody resizes its inputs.
     """
+    yield from _integer_tensor(tensor, role, TensorType.INT8, (INT8_MIN, INT8_MAX))
+
+
+def int16_tensor(tensor: Tensor | None, role: str) -> Iterator[str]:
+    """An int16 tensor with one scale, the zero point 0 and at least one element."""
+    yield from _integer_tensor(tensor, role, TensorType.INT16, (0, 0))
+
+
+def _integer_tensor(
+    tensor: Tensor | None, role: str, type_: TensorType, zero_points: tuple[int, int]
+) -> Iterator[str]:
     if tensor is None:
         yield f"has no {role}"
         return
-    if tensor.type is not TensorType.INT8:
-        yield f"has {role} of type {tensor.type} ({describe(tensor)}); int8 is supported"
+    if tensor.type is not type_:
+        supported = f"{type_.lower()} is supported"
+        yield f"has {role} of type {tensor.type} ({describe(tensor)}); {supported}"
         return
     if tensor.elements == 0:
         yield f"has {role} without elements ({describe(tensor)}, shape {list(tensor.shape)})"
@@ -44,7 +56,7 @@ def int8_tensor(tensor: Tensor | None, role: str) -> Iterator[str]:
         yield f"has {role} without a scale of its own ({describe(tensor)})"
     elif not (math.isfinite(tensor.scale) and tensor.scale > 0):
         yield f"has {role} with the scale {tensor.scale} ({describe(tensor)})"
-    elif not INT8_MIN <= tensor.zero_point <= INT8_MAX:
+    elif not zero_points[0] <= tensor.zero_point <= zero_points[1]:
         yield f"has {role} with the zero point {tensor.zero_point} ({describe(tensor)})"
 
 
@@ -55,10 +67,33 @@ def int8_activations(context: OpContext, inputs: Sequence[int] = (0,)) -> Iterat
     yield from int8_tensor(context.output, "output")
 
 
+def int16_activations(context: OpContext, inputs: Sequence[int] = (0,)) -> Iterator[str]:
+    """Int16 data operands and an int16 output."""
+    for position in inputs:
+        yield from int16_operand(context, position)
+    yield from int16_tensor(context.output, "output")
+
+
+def activations(context: OpContext, inputs: Sequence[int] = (0,)) -> Iterator[str]:
+    """Data operands and an output of one type, int8 or int16."""
+    wide = context.output.type is TensorType.INT16
+    yield from (int16_activations if wide else int8_activations)(context, inputs)
+
+
 def int8_operand(context: OpContext, position: int) -> Iterator[str]:
     """An int8 data operand that has a value."""
+    yield from int8_tensor(context.optional_input(position), f"input {position}")
+    yield from _operand_with_a_value(context, position)
+
+
+def int16_operand(context: OpContext, position: int) -> Iterator[str]:
+    """An int16 data operand that has a value."""
+    yield from int16_tensor(context.optional_input(position), f"input {position}")
+    yield from _operand_with_a_value(context, position)
+
+
+def _operand_with_a_value(context: OpContext, position: int) -> Iterator[str]:
     tensor = context.optional_input(position)
-    yield from int8_tensor(tensor, f"input {position}")
     if tensor is not None and not _has_a_value(context, tensor):
         yield f"reads {describe(tensor)}, which nothing computes (variables are not supported)"
 
@@ -126,8 +161,10 @@ def constant(context: OpContext, position: int, role: str, *types: TensorType) -
         yield f"has {role} of type {tensor.type} ({describe(tensor)}); {names} is supported"
 
 
-def weights(context: OpContext, dimensions: int) -> Iterator[str]:
-    """Constant int8 weights with positive scales, and an int32 bias that fits them, if any."""
+def weights(
+    context: OpContext, dimensions: int, bias_type: TensorType = TensorType.INT32
+) -> Iterator[str]:
+    """Constant int8 weights with positive scales, and a bias of a type, if any."""
     yield from constant(context, 1, "weights", TensorType.INT8)
     tensor = context.optional_input(1)
     if tensor is not None:
@@ -141,7 +178,7 @@ def weights(context: OpContext, dimensions: int) -> Iterator[str]:
             yield f"has weights with a scale that is negative or not finite ({describe(tensor)})"
     bias = context.optional_input(2)
     if bias is not None:
-        yield from constant(context, 2, "bias values", TensorType.INT32)
+        yield from constant(context, 2, "bias values", bias_type)
 
 
 def symmetric_weights(context: OpContext, axis: int) -> Iterator[str]:

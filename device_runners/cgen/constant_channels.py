@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.tflite.graph import Graph, Operator, Tensor
+from converters.tflite.graph import Graph, Operator, Tensor, TensorType
 from device_runners.cgen.convolution import Window, bias_values, channel_multipliers, windows
 from device_runners.cgen.operation import OpContext
 from device_runners.cgen.requantization import activation_range
@@ -48,7 +48,7 @@ def constant_channels(graph: Graph) -> dict[int, Channels]:
     found: dict[int, Channels] = {}
     for operator in graph.operators:
         rule = _RULES.get(operator.opcode)
-        if rule is not None:
+        if rule is not None and graph.tensor(operator.outputs[0]).type is TensorType.INT8:
             context = OpContext(graph, operator)
             source = found.get(operator.inputs[0]) or nothing_known(context.input(0))
             found[operator.outputs[0]] = rule(context, source)

@@ -9,6 +9,7 @@ import numpy as np
 from converters.tflite.graph import Activation, Tensor
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen import checks
+from device_runners.cgen.c_text import c_type
 from device_runners.cgen.operation import (
     ConstantArray,
     Emission,
@@ -97,7 +98,7 @@ def in_place_operands(context: OpContext) -> tuple[int, ...]:
 def operand_arrays(context: OpContext, *positions: int) -> tuple[ConstantArray, ...]:
     """The arrays of those data operands that are constant."""
     return tuple(
-        ConstantArray(f"t{tensor.index}_data", "int8_t", tensor.data, tensor.name)
+        ConstantArray(f"t{tensor.index}_data", c_type(tensor.type), tensor.data, tensor.name)
         for tensor in (context.input(position) for position in positions)
         if tensor.data is not None
     )
@@ -133,22 +134,23 @@ def rescale(context: OpContext, multiplier: Multiplier, low: int, high: int) -> 
     )
 
 
+def activation_multiplier(context: OpContext) -> Multiplier:
+    """input scale / output scale; the reference divides in float32 for RELU and its like."""
+    ratio = np.float32(context.input(0).scale) / np.float32(context.output.scale)
+    return quantize_multiplier(float(ratio))
+
+
 def activation_operation(opcode: str, activation: Activation) -> Operation:
     """An activation as an operator of its own: a change of scale and a clamp."""
-
-    def multiplier(context: OpContext) -> Multiplier:
-        # input scale / output scale; the reference divides in float32
-        ratio = np.float32(context.input(0).scale) / np.float32(context.output.scale)
-        return quantize_multiplier(float(ratio))
 
     def check(context: OpContext) -> Iterator[str]:
         basics = list(checks.int8_activations(context))
         yield from basics
         if not basics:
-            yield from check_rescale(context, multiplier(context))
+            yield from check_rescale(context, activation_multiplier(context))
 
     def emit(context: OpContext) -> Emission:
         low, high = activation_range(context.output, activation)
-        return rescale(context, multiplier(context), low, high)
+        return rescale(context, activation_multiplier(context), low, high)
 
     return Operation(opcode, versions=2, inputs=(1, 1), check=check, emit=emit)

@@ -36,9 +36,9 @@ def full_trace(
     # Later ones may be what earlier ones were made of.
     for index in reversed(list(program.dropped)):
         pad = program.dropped[index]
-        shape = graph.tensor(pad.source).shape
+        shape, dtype = graph.tensor(pad.source).shape, graph.tensor(pad.source).type.dtype
         for sample in samples:
-            source = np.frombuffer(whole.get((sample, pad.source), b""), np.int8)
+            source = np.frombuffer(whole.get((sample, pad.source), b""), dtype)
             if source.size == math.prod(shape):
                 whole[sample, index] = pad.restore(source.reshape(shape)).tobytes()
     return whole

@@ -88,7 +88,7 @@ class HostBuild:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """One inference: int8 arrays in the inputs' shapes in, the outputs out."""
+        """One inference: arrays of the inputs' types and shapes in, the outputs out."""
         return self.run_many([inputs])[0]
 
     def run_many(
@@ -169,10 +169,11 @@ class HostBuild:
                 f"{self._name} has {len(ports)} inputs, but {len(sample)} are given"
             )
         for position, (array, port) in enumerate(zip(sample, ports, strict=True)):
-            if array.dtype != np.int8 or list(array.shape) != port["shape"]:
+            dtype = TensorType(port["type"]).dtype
+            if array.dtype != dtype or list(array.shape) != port["shape"]:
                 raise TidepoolError(
-                    f"input {position} of {self._name} is int8 {port['shape']}, but {array.dtype} "
-                    f"{list(array.shape)} is given",
+                    f"input {position} of {self._name} is {dtype} {port['shape']}, but "
+                    f"{array.dtype} {list(array.shape)} is given",
                     hint="quantize the input with the scale and zero point of the model's input",
                 )
         return b"".join(np.ascontiguousarray(array).tobytes() for array in sample)

@@ -50,6 +50,16 @@ def _fully_connected(params: Params) -> AccessPattern:
     return Dense(params["batches"], params["input_depth"], channels, together)
 
 
+def _by_pixel(params: Params) -> AccessPattern:
+    """Pixel by pixel; its window may be read until the last of its outputs is written."""
+    return Window(_window(params))
+
+
+def _by_row(params: Params) -> AccessPattern:
+    """Row by row; one may be read until the last of its outputs is written."""
+    return Dense(params["batches"], params["input_depth"], params["output_depth"])
+
+
 def _elementwise(params: Params) -> AccessPattern:
     return Elementwise(params["count"])
 
@@ -101,6 +111,27 @@ def _four_channels(params: Params) -> AccessPattern:
 
 ORDERS: Mapping[str, Callable[[Params], AccessPattern]] = {
     "tidepool_add": _broadcast,
+    "tidepool_add_int16": _broadcast,
+    "tidepool_add_powers_int16": lambda params: Elementwise(params["count"], operands=2),
+    "tidepool_average_pool_2d_int16": _per_channel,
+    "tidepool_conv_2d_int16": _by_pixel,
+    "tidepool_conv_2d_int16_wide": _by_pixel,
+    "tidepool_depthwise_conv_2d_int16": _per_channel,
+    "tidepool_depthwise_conv_2d_int16_wide": _per_channel,
+    "tidepool_fully_connected_int16": _by_row,
+    "tidepool_fully_connected_int16_wide": _by_row,
+    "tidepool_leaky_relu_int16": _elementwise,
+    "tidepool_logistic_int16": _elementwise,
+    "tidepool_max_pool_2d_int16": _per_channel,
+    "tidepool_maximum_int16": _broadcast,
+    "tidepool_mean_int16": lambda params: _reduce(params["reduction"]),
+    "tidepool_minimum_int16": _broadcast,
+    "tidepool_mul_int16": _broadcast,
+    "tidepool_reduce_max_int16": _reduce,
+    "tidepool_reduce_min_int16": _reduce,
+    "tidepool_rescale_int16": _elementwise,
+    "tidepool_softmax_int16": _rows_in_place,
+    "tidepool_tanh_int16": _elementwise,
     "tidepool_add_affine": lambda params: Elementwise(params["count"], operands=2),
     "tidepool_average_pool_2d": _per_channel,
     "tidepool_conv_2d": _two_pixels,
@@ -131,11 +162,17 @@ ORDERS: Mapping[str, Callable[[Params], AccessPattern]] = {
 SPLITTABLE = frozenset(
     {
         "tidepool_average_pool_2d",
+        "tidepool_average_pool_2d_int16",
         "tidepool_conv_2d",
+        "tidepool_conv_2d_int16",
+        "tidepool_conv_2d_int16_wide",
         "tidepool_conv_2d_dsp",
         "tidepool_conv_2d_mve",
         "tidepool_depthwise_conv_2d_dsp",
+        "tidepool_depthwise_conv_2d_int16",
+        "tidepool_depthwise_conv_2d_int16_wide",
         "tidepool_max_pool_2d",
+        "tidepool_max_pool_2d_int16",
     }
 )
 """Functions that take any part of an image's rows by their ``window`` (``splitting.py``)."""

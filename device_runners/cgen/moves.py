@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.tflite.graph import Array, Tensor
+from converters.tflite.graph import Array, Tensor, TensorType
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
@@ -76,6 +76,7 @@ def move_operation(
     moves: Moves,
     operand: int = 0,
     outputs: tuple[int, int | None] = (1, 1),
+    int16: bool = False,
 ) -> Operation:
     """An op that only moves values.
 
@@ -83,16 +84,24 @@ def move_operation(
         opcode: The op.
         versions: Its versions, up to this one.
         inputs: Fewest and most inputs.
-        basics: What must hold before ``moves`` can be asked, beside an int8 operand and output.
+        basics: What must hold before ``moves`` can be asked, beside an operand and an output of a
+            supported type.
         moves: A move for each output.
         operand: Which input is moved.
         outputs: Fewest and most outputs.
+        int16: Whether the reference has it for int16, too.
     """
 
     def check(context: OpContext) -> Iterator[str]:
-        types = list(checks.int8_activations(context, (operand,)))
+        wide = int16 and context.output.type is TensorType.INT16
+        activations, checked = (
+            (checks.int16_activations, checks.int16_tensor)
+            if wide
+            else (checks.int8_activations, checks.int8_tensor)
+        )
+        types = list(activations(context, (operand,)))
         for tensor in context.outputs[1:]:
-            types += checks.int8_tensor(tensor, "output")
+            types += checked(tensor, "output")
         yield from types
         found = [] if types else list(basics(context))
         yield from found
@@ -120,17 +129,18 @@ def move_operation(
             count = len(one.dimensions)
             yield f"moves blocks of {count} dimensions; {MAX_DIMENSIONS} are supported"
 
-    return Operation(opcode, versions, inputs, check, emit, outputs)
+    return Operation(opcode, versions, inputs, check, emit, outputs, int16)
 
 
 def _call(source: Tensor, one: Move, position: int) -> KernelCall:
     unused = MAX_DIMENSIONS - len(one.dimensions)
     dimensions = ((1, 0),) * unused + one.dimensions
-    params: dict[str, object] = {
+    element = source.type.dtype.itemsize
+    params: dict[str, object] = {  # in bytes
         "sizes": tuple(size for size, _ in dimensions),
-        "strides": tuple(stride for _, stride in dimensions),
-        "first": one.first,
-        "run": one.run,
+        "strides": tuple(stride * element for _, stride in dimensions),
+        "first": one.first * element,
+        "run": one.run * element,
     }
     return KernelCall(
         "tidepool_strided_copy",

@@ -90,6 +90,8 @@ class KernelCall:
         input_offset: Where in each operand the call begins, in bytes.
         states: Tensor indices of the variables that it reads and writes; their addresses follow
             the output's.
+        element_bytes: The size of what the kernel counts in: 2 for those with int16 operands, 1 for
+            all others, and for kernels that move bytes whatever they mean.
     """
 
     function: str
@@ -100,6 +102,7 @@ class KernelCall:
     output: int = 0
     input_offset: int = 0
     states: tuple[int, ...] = ()
+    element_bytes: int = 1
 
     @property
     def kernel(self) -> str:
@@ -145,6 +148,7 @@ class Operation:
         check: Yields what stands in the way, one sentence each, to follow the operator's name.
         emit: Makes the calls; only for an operator that passed.
         outputs: Fewest and most outputs; None for no limit.
+        int16: Whether it is there for int16 tensors, too.
     """
 
     opcode: str
@@ -153,3 +157,4 @@ class Operation:
     check: Callable[[OpContext], Iterator[str]]
     emit: Callable[[OpContext], Emission]
     outputs: tuple[int, int | None] = (1, 1)
+    int16: bool = False

@@ -10,7 +10,7 @@ forbidden; its ends are exact, and what lies between them counts as forbidden as
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -37,6 +37,14 @@ class Overlap:
         """What both allow."""
         return Overlap(min(self.below, other.below), max(self.above, other.above))
 
+    def scaled(self, element_bytes: int) -> Overlap:
+        """The same rule for elements of several bytes, if this one counts them as one byte each.
+
+        An element that is written destroys every element that it shares a byte with: between one
+        in front of and one behind the same place.
+        """
+        return Overlap(self.below * element_bytes, self.above * element_bytes)
+
     def reversed(self) -> Overlap:
         """The same, where the input may lie, seen from the output."""
         return Overlap(-self.above, -self.below)
@@ -52,7 +60,10 @@ class Overlap:
 
 @dataclass(frozen=True)
 class _Call:
-    """What matters of a call; hashable, so that equal layers are worked out once."""
+    """What matters of a call; hashable, so that equal layers are worked out once.
+
+    Places are in elements.
+    """
 
     pattern: AccessPattern
     inputs: tuple[int, ...]
@@ -72,24 +83,25 @@ def overlaps(graph: Graph, emission: Emission) -> Mapping[tuple[int, int], Overl
         if pattern is None:
             return {}
         calls.append(
-            _Call(pattern, call.inputs, call.input_offset, call.output, call.output_offset)
+            _Call(
+                pattern,
+                call.inputs,
+                call.input_offset // call.element_bytes,
+                call.output,
+                call.output_offset // call.element_bytes,
+            )
         )
+    sizes = {call.element_bytes for call in emission.calls}
+    if len(sizes) > 1:
+        return {}
     # The tensors' numbers don't matter: the same layer elsewhere in the graph is the same.
     numbers = {t: n for n, t in enumerate(dict.fromkeys(t for c in calls for t in c.inputs))}
-    found = _overlaps(
-        tuple(
-            _Call(
-                c.pattern,
-                tuple(numbers[t] for t in c.inputs),
-                c.input_offset,
-                c.output,
-                c.output_offset,
-            )
-            for c in calls
-        )
-    )
+    found = _overlaps(tuple(replace(c, inputs=tuple(numbers[t] for t in c.inputs)) for c in calls))
     tensors = {number: tensor for tensor, number in numbers.items()}
-    return {(tensors[number], output): rule for (number, output), rule in found.items()}
+    size = max(sizes, default=1)
+    return {
+        (tensors[number], output): rule.scaled(size) for (number, output), rule in found.items()
+    }
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,7 @@ _MAX_DIMENSIONS = 5  # TIDEPOOL_MAX_PAD_DIMENSIONS, and the reference's limit
 def check_pad(context: OpContext) -> Iterator[str]:
     """Constant, non-negative paddings, and one quantization."""
     basics = [
-        *checks.int8_activations(context),
+        *checks.activations(context),
         *checks.constant(context, 1, "paddings", TensorType.INT32, TensorType.INT64),
     ]
     yield from basics
@@ -35,13 +35,19 @@ def check_pad(context: OpContext) -> Iterator[str]:
 
 
 def emit_pad(context: OpContext, value: int) -> Emission:
-    """A call of ``tidepool_pad``."""
+    """A call of ``tidepool_pad``. It counts in bytes: an int16 tensor has rows of twice as many.
+
+    Args:
+        context: The operator.
+        value: What the padding holds; 0 for int16.
+    """
     source, paddings = context.input(0), context.data(1).tolist()
     unused = _MAX_DIMENSIONS - len(source.shape)
+    size = source.type.dtype.itemsize
     params: dict[str, object] = {
-        "sizes": (1,) * unused + source.shape,
-        "before": _filled([before for before, _ in paddings], unused),
-        "after": _filled([after for _, after in paddings], unused),
+        "sizes": _filled(1, source.shape, unused, size),
+        "before": _filled(0, [before for before, _ in paddings], unused, size),
+        "after": _filled(0, [after for _, after in paddings], unused, size),
         "value": value,
     }
     return Emission(
@@ -52,5 +58,6 @@ def emit_pad(context: OpContext, value: int) -> Emission:
     )
 
 
-def _filled(values: Sequence[int], unused: int) -> tuple[int, ...]:
-    return (0,) * unused + tuple(values)
+def _filled(filler: int, values: Sequence[int], unused: int, element_bytes: int) -> tuple[int, ...]:
+    """Of every dimension, unused ones first; of the last one in bytes."""
+    return (filler,) * unused + (*values[:-1], values[-1] * element_bytes)

@@ -11,7 +11,9 @@ from converters.tflite.multiplier import Multiplier
 from converters.tflite.options import ReducerOptions
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.int16 import REASON
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
+from device_runners.cgen.requantization import INT16_MIN
 
 MAX_DIMENSIONS = 4
 """``TIDEPOOL_MAX_REDUCE_DIMENSIONS``."""
@@ -51,10 +53,13 @@ def _split(context: OpContext) -> tuple[list[tuple[int, int]], list[tuple[int, i
     return kept, reduced
 
 
-def _check_reduction(context: OpContext) -> Iterator[str]:
+def _check_reduction(
+    context: OpContext,
+    activations: Callable[[OpContext], Iterator[str]] = checks.int8_activations,
+) -> Iterator[str]:
     """Types, constant axes that the input has, and the output's shape."""
     basics = [
-        *checks.int8_activations(context),
+        *activations(context),
         *checks.options(context, ReducerOptions),
         *checks.constant(context, 1, "axes", TensorType.INT32),
     ]
@@ -88,7 +93,7 @@ def extremum_operation(opcode: str) -> Operation:
     """REDUCE_MAX or REDUCE_MIN."""
 
     def check(context: OpContext) -> Iterator[str]:
-        found = list(_check_reduction(context))
+        found = list(_check_reduction(context, checks.activations))
         yield from found
         if not found:
             yield from checks.same_quantization(
@@ -96,18 +101,24 @@ def extremum_operation(opcode: str) -> Operation:
             )
 
     def emit(context: OpContext) -> Emission:
-        kernel, source = opcode.lower(), context.input(0)
-        params = _reduction_params(context)
+        source, params = context.input(0), _reduction_params(context)
+        size = source.type.dtype.itemsize
+        kernel = opcode.lower() + ("_int16" if size == 2 else "")
+        call = KernelCall(
+            f"tidepool_{kernel}",
+            "tidepool_reduction",
+            params,
+            (source.index,),
+            element_bytes=size,
+        )
         return Emission(
             kernel=kernel,
-            calls=(
-                KernelCall(f"tidepool_{kernel}", "tidepool_reduction", params, (source.index,)),
-            ),
+            calls=(call,),
             summary=f"over the axes {_axes(context)}",
             constants=operand_arrays(context, 0),
         )
 
-    return Operation(opcode, versions=3, inputs=(2, 2), check=check, emit=emit)
+    return Operation(opcode, versions=3, inputs=(2, 2), check=check, emit=emit, int16=True)
 
 
 def sum_operation(opcode: str, multiplier: Callable[[OpContext], Multiplier]) -> Operation:
@@ -143,3 +154,35 @@ def sum_operation(opcode: str, multiplier: Callable[[OpContext], Multiplier]) ->
         )
 
     return Operation(opcode, versions=2, inputs=(2, 2), check=check, emit=emit)
+
+
+def check_int16_mean(
+    context: OpContext, multiplier: Callable[[OpContext], Multiplier]
+) -> Iterator[str]:
+    """MEAN of an int16 tensor: a sum that fits in 32 bits."""
+    found = list(_check_reduction(context, checks.int16_activations))
+    yield from found
+    if found:
+        return
+    largest = -INT16_MIN * count(context)
+    if largest << max(multiplier(context).shift, 0) >= checks.ACCUMULATOR_LIMIT:
+        yield f"can overflow a 32-bit accumulator over {count(context)} elements"
+
+
+def emit_int16_mean(context: OpContext, multiplier: Callable[[OpContext], Multiplier]) -> Emission:
+    """A call of ``tidepool_mean_int16``."""
+    source, factor = context.input(0), multiplier(context)
+    params: dict[str, object] = {
+        "reduction": _reduction_params(context),
+        "multiplier": factor.value,
+        "shift": factor.shift,
+    }
+    name = "tidepool_mean_int16"
+    call = KernelCall(name, f"{name}_params", params, (source.index,), element_bytes=2)
+    return Emission(
+        kernel="mean_int16",
+        calls=(call,),
+        summary=f"over the axes {_axes(context)}",
+        constants=operand_arrays(context, 0),
+        reason=REASON,
+    )

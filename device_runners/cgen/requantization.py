@@ -12,10 +12,11 @@ import numpy as np
 from converters.tflite.graph import Activation, Tensor
 
 INT8_MIN, INT8_MAX = -128, 127
+INT16_MIN, INT16_MAX = -32768, 32767
 INT32_MAX = 2**31 - 1
 
 
-def quantize_to_int8(tensor: Tensor, real: float) -> int:
+def quantized(tensor: Tensor, real: float) -> int:
     """``real`` in a tensor's quantization, not clamped; float32 division, ties away from zero."""
     quotient = np.float32(real) / np.float32(tensor.scale)
     return tensor.zero_point + int(math.copysign(math.floor(abs(float(quotient)) + 0.5), quotient))
@@ -34,7 +35,8 @@ def activation_range(tensor: Tensor, activation: Activation) -> tuple[int, int]:
         Activation.RELU_N1_TO_1: (-1.0, 1.0),
     }
     low, high = bounds[activation]
+    limits = np.iinfo(tensor.type.dtype)
     return (
-        INT8_MIN if low is None else max(INT8_MIN, quantize_to_int8(tensor, low)),
-        INT8_MAX if high is None else min(INT8_MAX, quantize_to_int8(tensor, high)),
+        limits.min if low is None else max(limits.min, quantized(tensor, low)),
+        limits.max if high is None else min(limits.max, quantized(tensor, high)),
     )

@@ -10,7 +10,7 @@ from device_runners.cgen.operation import Emission, KernelCall, OpContext, Opera
 
 
 def _check(context: OpContext) -> Iterator[str]:
-    basics = list(checks.int8_activations(context))
+    basics = list(checks.activations(context))
     yield from basics
     if basics:
         return
@@ -21,7 +21,7 @@ def _check(context: OpContext) -> Iterator[str]:
 
 def _emit(context: OpContext) -> Emission:
     source = context.input(0)
-    size = source.elements
+    size = source.bytes
     params = {"rows": 1, "input_stride": size, "output_stride": size}
     return Emission(
         kernel="copy",
@@ -32,4 +32,4 @@ def _emit(context: OpContext) -> Emission:
 
 def reshape_operation(opcode: str, inputs: tuple[int, int | None]) -> Operation:
     """An op whose output's shape in the file is all there is to know."""
-    return Operation(opcode, versions=1, inputs=inputs, check=_check, emit=_emit)
+    return Operation(opcode, versions=1, inputs=inputs, check=_check, emit=_emit, int16=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from converters.tflite.graph import TensorType
@@ -11,10 +11,14 @@ from device_runners.cgen.moves import integers
 from device_runners.cgen.operation import OpContext
 
 
-def check_resize(context: OpContext, options: type[Any]) -> Iterator[str]:
+def check_resize(
+    context: OpContext,
+    options: type[Any],
+    activations: Callable[[OpContext], Iterator[str]] = checks.int8_activations,
+) -> Iterator[str]:
     """An image in one quantization, and a constant size."""
     basics = [
-        *checks.int8_activations(context),
+        *activations(context),
         *checks.options(context, options),
         *checks.constant(context, 1, "size", TensorType.INT32),
     ]

@@ -10,6 +10,7 @@ from converters.files import staged_directory
 from converters.tflite.graph import Array, Graph, Operator, Tensor, TensorType
 from device_runners.cgen.choice import smallest
 from device_runners.cgen.host_build import HostBuild
+from device_runners.cgen.int16 import is_wide
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.memory import plan_memory
 from device_runners.cgen.operation import Emission, OpContext
@@ -141,15 +142,15 @@ def _check_graph(graph: Graph) -> Finding | None:
                 tensor=tensor.name,
             )
     for tensor in (*graph.input_tensors, *graph.output_tensors):
-        int8 = tensor.type is TensorType.INT8
-        typed = int8 or _is_real_output(graph, tensor) or _is_index_output(graph, tensor)
+        integer = tensor.type in (TensorType.INT8, TensorType.INT16)
+        typed = integer or _is_real_output(graph, tensor) or _is_index_output(graph, tensor)
         if tensor.is_constant or not typed or tensor.is_variable:
             what = "constant" if tensor.is_constant else f"a {tensor.type} tensor with state"
             if not typed:
                 what = f"of type {tensor.type}"
             return Finding(
                 f"the input or output {tensor.index} '{tensor.name}' is {what}; "
-                "computed int8 tensors are supported",
+                "computed int8 and int16 tensors are supported",
                 hint=_CONVERT,
                 tensor=tensor.name,
             )
@@ -194,9 +195,12 @@ def _check_operator(context: OpContext, index: int) -> list[Finding]:
     def finding(sentence: str, hint: str) -> Finding:
         return finding_at(context.graph, operator, f"{title} {sentence}", hint)
 
+    # TFLM takes int8 models only.
+    way_out = _WITH_INT8 if is_wide(context) else _WITH_TFLM
     operation = operations().get(operator.opcode)
     if operation is None:
-        return [finding(f"is not supported; supported are {supported_opcodes()}", _REPLACE)]
+        sentence = f"is not supported; supported are {supported_opcodes()}"
+        return [finding(sentence, f"replace the op in the model, or {way_out}")]
     if operator.version > operation.versions:
         sentence = f"has version {operator.version}; versions up to {operation.versions} are known"
         return [finding(sentence, "convert the model with int8 tensors and default options")]
@@ -205,7 +209,7 @@ def _check_operator(context: OpContext, index: int) -> list[Finding]:
         sentence = f"has {counts[0]} inputs and {counts[1]} outputs"
         return [finding(sentence, "check the model with 'tidepool check'")]
     sentences = operation.check(context)
-    return [finding(sentence, _CHANGE) for sentence in sentences]
+    return [finding(sentence, f"change the layer, or {way_out}") for sentence in sentences]
 
 
 def _within(count: int, limits: tuple[int, int | None]) -> bool:
@@ -213,8 +217,8 @@ def _within(count: int, limits: tuple[int, int | None]) -> bool:
     return count >= least and (most is None or count <= most)
 
 
-_REPLACE = "replace the op in the model, or deploy with the TFLM runtime"
-_CHANGE = "change the layer, or deploy with the TFLM runtime"
+_WITH_TFLM = "deploy with the TFLM runtime"
+_WITH_INT8 = "convert the model with int8 activations"
 
 
 def _removed(channels: RemovedChannels | None) -> dict[str, object] | None:

@@ -30,6 +30,8 @@ from device_runners.cgen.program import Program
 from device_runners.cgen.recurrent import reset_value
 from device_runners.cgen.savings import PassSaving
 
+_QUANTIZED = (TensorType.INT8, TensorType.INT16)
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -108,8 +110,8 @@ def port(unit: Unit, tensor: Tensor) -> dict[str, Any]:
         "type": str(tensor.type),
         "shape": list(tensor.shape),
         # Indices and real numbers mean themselves.
-        "scale": tensor.scale if tensor.type is TensorType.INT8 else 1.0,
-        "zero_point": tensor.zero_point if tensor.type is TensorType.INT8 else 0,
+        "scale": tensor.scale if tensor.type in _QUANTIZED else 1.0,
+        "zero_point": tensor.zero_point if tensor.type in _QUANTIZED else 0,
         "offset": unit.memory.tensors[tensor.index].offset,
         "bytes": tensor.bytes,
     }
@@ -226,16 +228,22 @@ def _describe(unit: Unit, tensor: Tensor) -> str:
 
 def _call(unit: Unit, operator: Operator, params: str, call: KernelCall) -> str:
     arguments = [f"&{params}"]
+    operand = "int16_t" if call.element_bytes == 2 else "int8_t"
     for tensor in call.inputs:
         if unit.program.root_tensor(tensor).is_constant:
-            begin = f" + {call.input_offset}" if call.input_offset else ""
-            arguments.append(f"t{tensor}_data{begin}")
+            begin = call.input_offset // call.element_bytes
+            name = f"t{tensor}_data" + (f" + {begin}" if begin else "")
+            is_wide = unit.graph.tensor(tensor).type is TensorType.INT16
+            arguments.append(f"(const int8_t *){name}" if is_wide and operand == "int8_t" else name)
         else:
             place = unit.memory.tensors[tensor].offset + call.input_offset
-            arguments.append(f"(const int8_t *)&arena[{place}]")
+            arguments.append(f"(const {operand} *)&arena[{place}]")
     output = unit.graph.tensor(operator.outputs[call.output])
     offset = unit.memory.tensors[output.index].offset + call.output_offset
-    arguments.append(f"({c_type(output.type)} *)&arena[{offset}]")
+    # A kernel that moves bytes takes them as int8, whatever they mean.
+    moved = output.type is TensorType.INT16 and call.element_bytes == 1
+    result = "int8_t" if moved else c_type(output.type)
+    arguments.append(f"({result} *)&arena[{offset}]")
     for state in call.states:
         place = unit.memory.tensors[state].offset
         arguments.append(f"({c_type(unit.graph.tensor(state).type)} *)&arena[{place}]")

@@ -59,6 +59,6 @@ def _rows(call: KernelCall, geometry: Geometry, first: int, last: int) -> Kernel
     return replace(
         call,
         params={**call.params, "window": asdict(window)},
-        input_offset=skipped * geometry.input_width * geometry.input_channels,
-        output_offset=first * geometry.output_width * geometry.output_channels,
+        input_offset=skipped * geometry.input_width * geometry.input_channels * call.element_bytes,
+        output_offset=first * geometry.output_width * geometry.output_channels * call.element_bytes,
     )

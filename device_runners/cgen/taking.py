@@ -26,16 +26,17 @@ def take_emission(
         context: The operator; its first input is what is taken from.
         offsets: For each dimension of the output, outermost first, the offset in elements that
             each of its indices adds; at most seven dimensions.
-        run: Elements that are copied at each place.
+        run: Elements that are copied at each place. The kernel counts both in bytes.
         summary: What the layer computes.
     """
     source = context.input(0)
     full = [[0]] * (MAX_DIMENSIONS - len(offsets)) + [list(table) for table in offsets]
-    flat = np.array([offset for table in full for offset in table], np.int32)
+    size = source.type.dtype.itemsize
+    flat = np.array([offset * size for table in full for offset in table], np.int32)
     array = ConstantArray(context.name("offsets"), "int32_t", flat)
     params: dict[str, object] = {
         "sizes": tuple(len(table) for table in full),
-        "run": run,
+        "run": run * size,
         "offsets": Symbol(array.name),
     }
     call = KernelCall("tidepool_take", "tidepool_take_params", params, (source.index,))

@@ -159,7 +159,8 @@ class Package:
     def title(self) -> str:
         """One line that says what it is."""
         what = "generated C" if self.runtime is Runtime.AOT else "for TensorFlow Lite Micro"
-        return f"The int8 neural network {self.name}, {what}"
+        wide = any(port.type is TensorType.INT16 for port in (*self.inputs, *self.outputs))
+        return f"The {'16-bit' if wide else 'int8'} neural network {self.name}, {what}"
 
     @property
     def is_tflm(self) -> bool:

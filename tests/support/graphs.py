@@ -17,7 +17,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from converters.tflite.builder import GraphBuilder
-from converters.tflite.graph import Activation, Graph, Padding
+from converters.tflite.graph import Activation, Graph, Padding, Tensor, TensorType
 from converters.tflite.options import (
     AddOptions,
     ConcatenationOptions,
@@ -57,6 +57,7 @@ class RandomGraph:
     builder: GraphBuilder = field(default_factory=lambda: GraphBuilder("random"))
     values: list[Value] = field(default_factory=list)
     consumed: set[int] = field(default_factory=set)
+    type: TensorType = TensorType.INT8
 
     # -- draws ---------------------------------------------------------------------------------
 
@@ -78,6 +79,11 @@ class RandomGraph:
     def int8(self, shape: Sequence[int]) -> np.ndarray:
         return self.rng.integers(-128, 128, tuple(shape)).astype(np.int8)
 
+    def values_of(self, shape: Sequence[int]) -> np.ndarray:
+        """Values of the graph's own type."""
+        limits = np.iinfo(self.type.dtype)
+        return self.rng.integers(limits.min, limits.max + 1, tuple(shape)).astype(self.type.dtype)
+
     def activation(self) -> Activation:
         return self.pick(ACTIVATIONS)
 
@@ -97,7 +103,8 @@ class RandomGraph:
             2: (self.between(1, 3), self.between(1, 40)),
         }[rank]
         scale, zero_point = self.scale(), self.zero_point()
-        value = Value(self.builder.input(shape, scale, zero_point), shape, scale, zero_point)
+        index = self.builder.input(shape, scale, zero_point, self.type)
+        value = Value(index, shape, scale, zero_point)
         self.values.append(value)
         return value
 
@@ -119,6 +126,7 @@ class RandomGraph:
             shape=shape,
             scale=scale,
             zero_point=zero_point,
+            type=self.type,
             version=version,
         )
         self.consumed.update(inputs)
@@ -126,8 +134,19 @@ class RandomGraph:
         self.values.append(Value(index, tuple(shape), scale, zero_point))
 
     def constant(self, shape: Sequence[int], scale: float, zero_point: int) -> Value:
-        index = self.builder.constant(self.int8(shape), scales=[scale], zero_points=[zero_point])
+        data = self.values_of(shape)
+        index = self.builder.constant(data, scales=[scale], zero_points=[zero_point])
         return Value(index, tuple(shape), scale, zero_point)
+
+    def bias(self, channels: int, source: Value, scales: Sequence[float], spread: float) -> int:
+        """A constant of ``channels`` values of about this magnitude."""
+        width = max(1, int(spread))
+        values = self.rng.integers(-width, width + 1, channels)
+        product = [float(np.float32(source.scale * scale)) for scale in scales]
+        return self.constant_bias(values, product)
+
+    def constant_bias(self, values: np.ndarray, scales: Sequence[float]) -> int:
+        return self.builder.constant(values.astype(np.int32), scales=scales)
 
     def graph(self) -> Graph:
         """The graph; what nobody read is an output, and sometimes more than that."""
@@ -143,15 +162,6 @@ class RandomGraph:
 def _weights_scales(g: RandomGraph, channels: int, per_channel: bool) -> list[float]:
     count = channels if per_channel else 1
     return [float(np.float32(s)) for s in 10.0 ** g.rng.uniform(-3, -1, count)]
-
-
-def _bias(
-    g: RandomGraph, channels: int, source: Value, scales: Sequence[float], spread: float
-) -> int:
-    width = max(1, int(spread))
-    values = g.rng.integers(-width, width + 1, channels).astype(np.int32)
-    product = [float(np.float32(source.scale * scale)) for scale in scales]
-    return g.builder.constant(values, scales=product)
 
 
 def _window(g: RandomGraph, size: int, padding: Padding) -> tuple[int, int, int]:
@@ -191,7 +201,7 @@ def _convolution(g: RandomGraph, x: Value, depthwise: bool) -> None:
     inputs = [x.index, weights]
     # The reference needs the bias of CONV_2D.
     if not depthwise or g.chance(0.8):
-        inputs.append(_bias(g, outputs, x, scales, spread))
+        inputs.append(g.bias(outputs, x, scales, spread))
     common: dict[str, Any] = {
         "padding": padding,
         "stride_w": sw,
@@ -237,7 +247,7 @@ def fully_connected(g: RandomGraph, x: Value) -> None:
     spread = 74 * 100 * math.sqrt(depth)
     inputs = [x.index, weights]
     if g.chance(0.7):
-        inputs.append(_bias(g, units, x, scales, spread))
+        inputs.append(g.bias(units, x, scales, spread))
     elif g.chance(0.5):
         inputs.append(-1)
     shape = (*x.shape[:-1], units) if keep else (x.elements // depth, units)
@@ -435,16 +445,18 @@ def make_random_graph(
     *,
     ops: Sequence[Op] = OPS,
     image_ops: Sequence[Op] = IMAGE_OPS,
+    graph: RandomGraph | None = None,
 ) -> Graph:
-    """A valid int8 graph of up to eight operators, with one to three inputs.
+    """A valid graph of up to eight operators, with one to three inputs.
 
     Args:
         rng: The source of all choices.
         operators: How many operators; drawn if None.
         ops: What operators there may be; by default those of most models.
         image_ops: Those that need four dimensions.
+        graph: What is grown; an int8 graph by default.
     """
-    g = RandomGraph(rng)
+    g = graph or RandomGraph(rng)
     for _ in range(g.pick((1, 1, 2, 3))):
         g.source()
     for _ in range(operators or g.between(1, 8)):
@@ -459,9 +471,14 @@ def make_random_graph(
     return g.graph()
 
 
-def single_op_graph(rng: np.random.Generator, op: Op, image_ops: Sequence[Op] = IMAGE_OPS) -> Graph:
+def single_op_graph(
+    rng: np.random.Generator,
+    op: Op,
+    image_ops: Sequence[Op] = IMAGE_OPS,
+    graph: RandomGraph | None = None,
+) -> Graph:
     """A graph of one input and one operator of a kind; the input is an image if it must be."""
-    g = RandomGraph(rng)
+    g = graph or RandomGraph(rng)
     x = g.source()
     while op in image_ops and len(x.shape) != 4:
         x = g.source()
@@ -470,14 +487,17 @@ def single_op_graph(rng: np.random.Generator, op: Op, image_ops: Sequence[Op] = 
 
 
 def random_inputs(rng: np.random.Generator, graph: Graph) -> list[np.ndarray]:
-    """One int8 array an input; sometimes only extreme values."""
+    """One array of integers an input; sometimes only extreme values."""
     extreme = rng.random() < 0.2
-    return [
-        rng.choice(np.array([-128, 127], np.int8), tensor.shape)
-        if extreme
-        else rng.integers(-128, 128, tensor.shape).astype(np.int8)
-        for tensor in graph.input_tensors
-    ]
+
+    def values(tensor: Tensor) -> np.ndarray:
+        dtype = tensor.type.dtype
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        if extreme:
+            return rng.choice(np.array([low, high], dtype), tensor.shape)
+        return rng.integers(low, high + 1, tensor.shape).astype(dtype)
+
+    return [values(tensor) for tensor in graph.input_tensors]
 
 
 def random_graphs() -> st.SearchStrategy[tuple[int, Graph]]:

@@ -192,6 +192,75 @@ def _batched(items: list[list[int]], count: int) -> Iterator[list[list[int]]]:
     return (items[i : i + count] for i in range(0, len(items), count))
 
 
+def _conv_2d_one_by_one(p: Params) -> Iterator[Step]:
+    """A group's window is read for each filter."""
+
+    def group(p: Params, c: int) -> Sequence[int]:
+        depth = p["filter_channels"]
+        filters = p["window"]["output_channels"] // (p["window"]["input_channels"] // depth)
+        return range(c // filters * depth, (c // filters + 1) * depth)
+
+    return _window(p, group)
+
+
+def _depthwise_one_by_one(p: Params) -> Iterator[Step]:
+    return _window(p, lambda p, c: (c // p["depth_multiplier"],))
+
+
+def _dense_one_by_one(p: Params) -> Iterator[Step]:
+    for b, c in itertools.product(range(p["batches"]), range(p["output_depth"])):
+        yield from (("r", 0, b * p["input_depth"] + d) for d in range(p["input_depth"]))
+        yield "w", 0, b * p["output_depth"] + c
+
+
+def _conv_2d_in_fours(p: Params) -> Iterator[Step]:
+    """Four filters of a group at a time, then what is left one by one."""
+    w, depth = p["window"], p["filter_channels"]
+    filters = w["output_channels"] // (w["input_channels"] // depth)
+    for number, window in enumerate(_pixels(w)):
+        for first in range(0, w["output_channels"], filters):
+            group = range(first // filters * depth, (first // filters + 1) * depth)
+            for some in _fours_and_ones(first, first + filters):
+                yield from (("r", 0, place + c) for place in window for c in group)
+                yield from (("w", 0, number * w["output_channels"] + c) for c in some)
+
+
+def _depthwise_in_fours(p: Params) -> Iterator[Step]:
+    """Four channels at a time, then what is left one by one; with a multiplier, one by one."""
+    w, multiplier = p["window"], p["depth_multiplier"]
+    count = w["output_channels"]
+    some = _fours_and_ones(0, count) if multiplier == 1 else [range(c, c + 1) for c in range(count)]
+    for number, window in enumerate(_pixels(w)):
+        for channels in some:
+            yield from (("r", 0, place + c // multiplier) for place in window for c in channels)
+            yield from (("w", 0, number * count + c) for c in channels)
+
+
+def _dense_in_fours(p: Params) -> Iterator[Step]:
+    depth = p["input_depth"]
+    for b in range(p["batches"]):
+        for channels in _fours_and_ones(0, p["output_depth"]):
+            yield from (("r", 0, b * depth + d) for d in range(depth))
+            yield from (("w", 0, b * p["output_depth"] + c) for c in channels)
+
+
+def _fours_and_ones(first: int, end: int) -> list[range]:
+    rest = first + (end - first) // 4 * 4
+    fours = [range(c, c + 4) for c in range(first, rest, 4)]
+    return fours + [range(c, c + 1) for c in range(rest, end)]
+
+
+def _softmax_int16(p: Params) -> Iterator[Step]:
+    """The second pass leaves exponentials in the output, the third one reads no input."""
+    for row in range(p["rows"]):
+        places = range(row * p["depth"], (row + 1) * p["depth"])
+        yield from (("r", 0, place) for place in places)
+        for place in places:
+            yield "r", 0, place
+            yield "w", 0, place
+        yield from (("w", 0, place) for place in places)
+
+
 def _pool(p: Params) -> Iterator[Step]:
     return _window(p, lambda _, c: (c,))
 
@@ -298,32 +367,53 @@ def _pad(p: Params) -> Iterator[Step]:
 _KERNELS: Mapping[str, Callable[[Params], Iterator[Step]]] = {
     "tidepool_add": _broadcast,
     "tidepool_add_affine": _two_operands,
+    "tidepool_add_int16": _broadcast,
+    "tidepool_add_powers_int16": _two_operands,
     "tidepool_average_pool_2d": _pool,
+    "tidepool_average_pool_2d_int16": _pool,
     "tidepool_conv_2d": _conv_2d,
+    "tidepool_conv_2d_int16": _conv_2d_in_fours,
+    "tidepool_conv_2d_int16_wide": _conv_2d_one_by_one,
     "tidepool_conv_2d_dsp": _conv_2d_dsp,
     "tidepool_conv_2d_mve": _conv_2d_mve,
     "tidepool_copy": _copy,
     "tidepool_depthwise_3x3_dsp": _depthwise_3x3_dsp,
     "tidepool_depthwise_3x3_mve": _depthwise_3x3_mve,
     "tidepool_depthwise_conv_2d": _depthwise,
+    "tidepool_depthwise_conv_2d_int16": _depthwise_in_fours,
+    "tidepool_depthwise_conv_2d_int16_wide": _depthwise_one_by_one,
     "tidepool_depthwise_conv_2d_dsp": _depthwise_dsp,
     "tidepool_fully_connected": _fully_connected,
+    "tidepool_fully_connected_int16": _dense_in_fours,
+    "tidepool_fully_connected_int16_wide": _dense_one_by_one,
     "tidepool_l2_normalization": _rows_in_passes,
+    "tidepool_leaky_relu_int16": _elementwise,
+    "tidepool_logistic_int16": _elementwise,
+    "tidepool_maximum_int16": _broadcast,
+    "tidepool_minimum_int16": _broadcast,
+    "tidepool_reduce_max_int16": _reduce,
+    "tidepool_reduce_min_int16": _reduce,
     "tidepool_lookup": _elementwise,
     "tidepool_max_pool_2d": _pool,
+    "tidepool_max_pool_2d_int16": _pool,
     "tidepool_maximum": _broadcast,
+    "tidepool_mean_int16": lambda p: _reduce(p["reduction"]),
     "tidepool_minimum": _broadcast,
     "tidepool_mul": _broadcast,
+    "tidepool_mul_int16": _broadcast,
     "tidepool_pad": _pad,
     "tidepool_prelu": _broadcast,
     "tidepool_reduce_max": _reduce,
     "tidepool_reduce_min": _reduce,
     "tidepool_rescale": _elementwise,
+    "tidepool_rescale_int16": _elementwise,
     "tidepool_softmax": _rows_in_passes,
+    "tidepool_softmax_int16": _softmax_int16,
     "tidepool_squared_difference": _broadcast,
     "tidepool_strided_copy": _strided_copy,
     "tidepool_sub": _broadcast,
     "tidepool_sum": lambda p: _reduce(p["reduction"]),
+    "tidepool_tanh_int16": _elementwise,
 }
 
 

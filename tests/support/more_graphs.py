@@ -254,8 +254,8 @@ def transpose_conv(g: RandomGraph, x: Value) -> None:
     spread = 74 * 100 * math.sqrt(kh * kw * channels)
     inputs = [g.builder.constant(np.array([*shape, outputs], np.int32)), weights, x.index]
     if g.chance(0.6):
-        bias = g.rng.integers(-int(spread), int(spread), outputs).astype(np.int32)
-        inputs.append(g.builder.constant(bias, scales=[x.scale * scale for scale in scales]))
+        bias = g.rng.integers(-int(spread), int(spread), outputs)
+        inputs.append(g.constant_bias(bias, [x.scale * scale for scale in scales]))
     options = TransposeConvOptions(padding, sw, sh, g.activation())
     scale = g.output_scale(spread * x.scale * float(np.median(scales)))
     g.add("TRANSPOSE_CONV", inputs, options, (*shape, outputs), scale, g.zero_point(), version=4)

@@ -53,7 +53,8 @@ def _several(
 ) -> None:
     """Appends an operator with several outputs in the quantization of ``x``."""
     outputs = [
-        g.builder.tensor(shape, scales=[x.scale], zero_points=[x.zero_point]) for shape in shapes
+        g.builder.tensor(shape, g.type, scales=[x.scale], zero_points=[x.zero_point])
+        for shape in shapes
     ]
     g.builder.operator(opcode, inputs, options, outputs, version=1)
     g.consumed.update(inputs)

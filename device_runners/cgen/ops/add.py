@@ -16,6 +16,8 @@ from device_runners.cgen.elementwise import (
     in_place_operands,
     operand_arrays,
 )
+from device_runners.cgen.int16 import with_int16
+from device_runners.cgen.int16_elementwise import check_sum, emit_sum
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 from device_runners.cgen.requantization import activation_range
 
@@ -111,4 +113,8 @@ def _emit(context: OpContext) -> Emission:
     )
 
 
-OP = Operation("ADD", versions=2, inputs=(2, 2), check=_check, emit=_emit)
+OP = with_int16(
+    Operation("ADD", versions=4, inputs=(2, 2), check=_check, emit=_emit),
+    lambda context: check_sum(context, AddOptions),
+    lambda context: emit_sum(context, 1),
+)

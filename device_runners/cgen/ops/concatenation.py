@@ -1,6 +1,6 @@
 """CONCATENATION along any axis: one copy for each operand.
 
-Operands in another quantization than the output are refused: so does the int8 reference.
+Operands in another quantization than the output are refused: so does the reference.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _axis(context: OpContext) -> int:
 def _check(context: OpContext) -> Iterator[str]:
     options = context.operator.options
     basics = [
-        *checks.int8_activations(context, range(len(context.inputs))),
+        *checks.activations(context, range(len(context.inputs))),
         *checks.options(context, ConcatenationOptions),
     ]
     yield from basics
@@ -50,7 +50,7 @@ def _check(context: OpContext) -> Iterator[str]:
 
 def _emit(context: OpContext) -> Emission:
     axis, shape = _axis(context), context.output.shape
-    inner = math.prod(shape[axis + 1 :])
+    inner = math.prod(shape[axis + 1 :]) * context.output.type.dtype.itemsize  # bytes
     calls, offset = [], 0
     for position in range(len(context.inputs)):
         tensor = context.input(position)
@@ -72,4 +72,4 @@ def _emit(context: OpContext) -> Emission:
     )
 
 
-OP = Operation("CONCATENATION", versions=2, inputs=(1, None), check=_check, emit=_emit)
+OP = Operation("CONCATENATION", versions=3, inputs=(1, None), check=_check, emit=_emit, int16=True)

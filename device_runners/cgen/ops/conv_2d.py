@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from converters.tflite.graph import Array
+from converters.tflite.multiplier import Multiplier
 from converters.tflite.options import Conv2DOptions
 from device_runners.cgen import checks
 from device_runners.cgen.channel_packing import pack_channels
@@ -17,6 +19,14 @@ from device_runners.cgen.convolution import (
 )
 from device_runners.cgen.dsp_convolution import conv_2d_dsp
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.int16 import with_int16
+from device_runners.cgen.int16_products import (
+    activation_fields,
+    check_products,
+    check_sums,
+    product_emission,
+    products,
+)
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.mve_convolution import conv_2d_mve
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
@@ -29,8 +39,35 @@ def _check(context: OpContext) -> Iterator[str]:
         *checks.weights(context, 4),
     ]
     yield from basics
-    if basics:
+    shapes = [] if basics else list(_check_shapes(context))
+    yield from shapes
+    if basics or shapes:
         return
+    bounds = checks.accumulator_bounds(
+        _by_channel(context), context.input(0).zero_point, bias_values(context)
+    )
+    yield from checks.accumulators(bounds, _multipliers(context))
+
+
+def _check_int16(context: OpContext) -> Iterator[str]:
+    basics = list(check_products(context, Conv2DOptions, 4))
+    yield from basics
+    shapes = [] if basics else list(_check_shapes(context))
+    yield from shapes
+    if not basics and not shapes:
+        yield from check_sums(context, _by_channel(context), _multipliers(context))
+
+
+def _by_channel(context: OpContext) -> Array:
+    """(channels, taps) the weights."""
+    return context.data(1).reshape(context.input(1).shape[0], -1)
+
+
+def _multipliers(context: OpContext) -> list[Multiplier]:
+    return channel_multipliers(context, context.input(1).shape[0])
+
+
+def _check_shapes(context: OpContext) -> Iterator[str]:
     yield from checks.rank(context.input(0), 4, "input 0")
     names = ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")
     geometry = list(checks.positive_options(context, *names))
@@ -52,10 +89,6 @@ def _check(context: OpContext) -> Iterator[str]:
     yield from checks.output_shape(
         context, (context.input(0).shape[0], vertical.outputs, horizontal.outputs, channels)
     )
-    bounds = checks.accumulator_bounds(
-        context.data(1).reshape(channels, -1), context.input(0).zero_point, bias_values(context)
-    )
-    yield from checks.accumulators(bounds, channel_multipliers(context, channels))
 
 
 _SCRATCH_BYTES = 6  # for a tap of two windows: by bytes, and joined to a word
@@ -89,11 +122,10 @@ def _portable(context: OpContext) -> Emission:
     source, output = context.input(0), context.output
     channels, filter_height, filter_width, depth = context.input(1).shape
     groups = _groups(context)
-    summary = describe_window(context, filter_height, filter_width)
     packed = pack_channels(
         context,
-        context.data(1).reshape(channels, -1),
-        channel_multipliers(context, channels),
+        _by_channel(context),
+        _multipliers(context),
         filters=channels // groups,
     )
     params = {
@@ -106,11 +138,35 @@ def _portable(context: OpContext) -> Emission:
     return Emission(
         kernel="conv_2d",
         calls=(KernelCall("tidepool_conv_2d", "tidepool_conv_2d_params", params, (source.index,)),),
-        summary=summary + (f", {groups} groups" if groups > 1 else ""),
+        summary=_summary(context),
         constants=(*packed.arrays, *operand_arrays(context, 0)),
         macs=output.elements * taps,
         scratch_bytes=_SCRATCH_BYTES * taps,
     )
 
 
-OP = Operation("CONV_2D", versions=6, inputs=(2, 3), check=_check, emit=_emit)
+def _summary(context: OpContext) -> str:
+    _, filter_height, filter_width, _ = context.input(1).shape
+    groups = _groups(context)
+    summary = describe_window(context, filter_height, filter_width)
+    return summary + (f", {groups} groups" if groups > 1 else "")
+
+
+def _emit_int16(context: OpContext) -> Emission:
+    _, filter_height, filter_width, depth = context.input(1).shape
+    chosen = products(context, _by_channel(context), _multipliers(context))
+    params = {
+        "window": window_params(context, filter_height, filter_width),
+        "filter_channels": depth,
+        **activation_fields(context),
+        **chosen.fields,
+    }
+    macs = context.output.elements * filter_height * filter_width * depth
+    return product_emission(context, "conv_2d", chosen, params, _summary(context), macs)
+
+
+OP = with_int16(
+    Operation("CONV_2D", versions=6, inputs=(2, 3), check=_check, emit=_emit),
+    _check_int16,
+    _emit_int16,
+)

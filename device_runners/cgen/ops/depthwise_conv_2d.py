@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from converters.tflite.graph import Array
+from converters.tflite.multiplier import Multiplier
 from converters.tflite.options import DepthwiseConv2DOptions
 from device_runners.cgen import checks
 from device_runners.cgen.channel_packing import pack_channels
@@ -19,6 +21,15 @@ from device_runners.cgen.convolution import (
 )
 from device_runners.cgen.dsp_depthwise import depthwise_dsp
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.int16 import with_int16
+from device_runners.cgen.int16_products import (
+    SAFE_PRODUCTS,
+    activation_fields,
+    check_products,
+    check_sums,
+    product_emission,
+    products,
+)
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.mve_depthwise import depthwise_mve
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
@@ -31,8 +42,40 @@ def _check(context: OpContext) -> Iterator[str]:
         *checks.weights(context, 4),
     ]
     yield from basics
-    if basics:
+    shapes = [] if basics else list(_check_shapes(context))
+    yield from shapes
+    if basics or shapes:
         return
+    bounds = checks.accumulator_bounds(
+        _by_channel(context), context.input(0).zero_point, bias_values(context)
+    )
+    yield from checks.accumulators(bounds, _multipliers(context))
+
+
+def _check_int16(context: OpContext) -> Iterator[str]:
+    basics = list(check_products(context, DepthwiseConv2DOptions, 4))
+    yield from basics
+    shapes = [] if basics else list(_check_shapes(context))
+    yield from shapes
+    if basics or shapes:
+        return
+    width = context.input(1).shape[2]
+    if width > SAFE_PRODUCTS:
+        yield f"has filters of width {width}; up to {SAFE_PRODUCTS} is supported"
+    yield from check_sums(context, _by_channel(context), _multipliers(context))
+
+
+def _by_channel(context: OpContext) -> Array:
+    """(channels, taps) the weights."""
+    weights: Array = np.moveaxis(context.data(1), 3, 0)
+    return weights.reshape(len(weights), -1)
+
+
+def _multipliers(context: OpContext) -> list[Multiplier]:
+    return channel_multipliers(context, context.input(1).shape[3])
+
+
+def _check_shapes(context: OpContext) -> Iterator[str]:
     yield from checks.rank(context.input(0), 4, "input 0")
     names = ("stride_h", "stride_w", "dilation_h_factor", "dilation_w_factor")
     geometry = list(checks.positive_options(context, *names))
@@ -54,11 +97,6 @@ def _check(context: OpContext) -> Iterator[str]:
     yield from checks.output_shape(
         context, (context.input(0).shape[0], vertical.outputs, horizontal.outputs, channels)
     )
-    by_channel = np.moveaxis(context.data(1), 3, 0).reshape(channels, -1)
-    bounds = checks.accumulator_bounds(
-        by_channel, context.input(0).zero_point, bias_values(context)
-    )
-    yield from checks.accumulators(bounds, channel_multipliers(context, channels))
 
 
 _CHANNELS = 4  # of the kernel's lines
@@ -94,8 +132,6 @@ def _portable(context: OpContext) -> Emission:
     source, weights, output = context.input(0), context.input(1), context.output
     _, filter_height, filter_width, channels = weights.shape
     multiplier = _multiplier(context)
-    summary = describe_window(context, filter_height, filter_width)
-    summary += f", depth multiplier {multiplier}" if multiplier > 1 else ""
     packed = pack_channels(
         context,
         context.data(1).reshape(-1, channels).T,
@@ -116,7 +152,7 @@ def _portable(context: OpContext) -> Emission:
     return Emission(
         kernel="depthwise_conv_2d",
         calls=(KernelCall(name, f"{name}_params", params, (source.index,)),),
-        summary=summary,
+        summary=_summary(context),
         constants=(*packed.arrays, *operand_arrays(context, 0)),
         macs=output.elements * filter_height * filter_width,
         scratch_bytes=_lines_bytes(window, band),
@@ -138,4 +174,28 @@ def _band(window: dict[str, int]) -> int:
     return max((n for n in bands if _lines_bytes(window, n) <= _LINES_BYTES), default=1)
 
 
-OP = Operation("DEPTHWISE_CONV_2D", versions=6, inputs=(2, 3), check=_check, emit=_emit)
+def _summary(context: OpContext) -> str:
+    _, filter_height, filter_width, _ = context.input(1).shape
+    multiplier = _multiplier(context)
+    summary = describe_window(context, filter_height, filter_width)
+    return summary + (f", depth multiplier {multiplier}" if multiplier > 1 else "")
+
+
+def _emit_int16(context: OpContext) -> Emission:
+    _, filter_height, filter_width, _ = context.input(1).shape
+    chosen = products(context, _by_channel(context), _multipliers(context))
+    params = {
+        "window": window_params(context, filter_height, filter_width),
+        "depth_multiplier": _multiplier(context),
+        **activation_fields(context),
+        **chosen.fields,
+    }
+    macs = context.output.elements * filter_height * filter_width
+    return product_emission(context, "depthwise_conv_2d", chosen, params, _summary(context), macs)
+
+
+OP = with_int16(
+    Operation("DEPTHWISE_CONV_2D", versions=6, inputs=(2, 3), check=_check, emit=_emit),
+    _check_int16,
+    _emit_int16,
+)

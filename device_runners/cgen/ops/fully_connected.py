@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from converters.tflite.graph import Tensor
+from converters.tflite.graph import Array, Tensor
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import FullyConnectedOptions
 from device_runners.cgen import checks
@@ -19,6 +19,14 @@ from device_runners.cgen.choice import Candidate, Packed, choose
 from device_runners.cgen.convolution import bias_values, channel_factors
 from device_runners.cgen.dsp_dense import dense_as_three_pixels, dense_dsp
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.int16 import with_int16
+from device_runners.cgen.int16_products import (
+    activation_fields,
+    check_products,
+    check_sums,
+    product_emission,
+    products,
+)
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.mve_convolution import dense_as_pairs, dense_mve
 from device_runners.cgen.operation import (
@@ -48,8 +56,23 @@ def _check(context: OpContext) -> Iterator[str]:
         *checks.weights(context, 2),
     ]
     yield from basics
-    if basics:
-        return
+    shapes = [] if basics else list(_check_shapes(context))
+    yield from shapes
+    if not basics and not shapes:
+        yield from _accumulators(context)
+
+
+def _check_int16(context: OpContext) -> Iterator[str]:
+    basics = list(check_products(context, FullyConnectedOptions, 2))
+    yield from basics
+    shapes = [] if basics else list(_check_shapes(context))
+    yield from shapes
+    if not basics and not shapes:
+        multipliers = _multipliers(context) * context.input(1).shape[0]
+        yield from check_sums(context, _centered(context), multipliers[: context.input(1).shape[0]])
+
+
+def _check_shapes(context: OpContext) -> Iterator[str]:
     source, weights = context.input(0), context.input(1)
     yield from checks.activation(context)
     if _options(context).weights_format != _DEFAULT_WEIGHTS_FORMAT:
@@ -69,7 +92,6 @@ def _check(context: OpContext) -> Iterator[str]:
         yield from checks.output_shape(context, (*source.shape[:-1], channels))
     else:
         yield from checks.output_shape(context, (source.elements // depth, channels))
-    yield from _accumulators(context)
 
 
 def _bias_scale(context: OpContext) -> Iterator[str]:
@@ -85,13 +107,18 @@ def _bias_scale(context: OpContext) -> Iterator[str]:
 def _accumulators(context: OpContext) -> Iterator[str]:
     source, weights = context.input(0), context.input(1)
     channels = weights.shape[0]
-    centered = context.data(1).astype(np.int64) - _weights_zero_point(weights)
-    bounds = checks.accumulator_bounds(centered, source.zero_point, bias_values(context))
+    bounds = checks.accumulator_bounds(_centered(context), source.zero_point, bias_values(context))
     # The kernel takes the weights' zero point off behind the products.
     bounds = bounds + -INT8_MIN * abs(_weights_zero_point(weights)) * weights.shape[1]
     multipliers = [quantize_multiplier(factor) for factor in _own_factors(context)]
     multipliers *= channels // len(multipliers)
     yield from checks.accumulators(bounds, multipliers)
+
+
+def _centered(context: OpContext) -> Array:
+    """(channels, depth) int64 weights, without their zero point."""
+    centered: Array = context.data(1).astype(np.int64) - _weights_zero_point(context.input(1))
+    return centered
 
 
 def _weights_zero_point(weights: Tensor) -> int:
@@ -189,4 +216,25 @@ def _portable(context: OpContext) -> Emission:
     )
 
 
-OP = Operation("FULLY_CONNECTED", versions=12, inputs=(2, 3), check=_check, emit=_emit)
+def _emit_int16(context: OpContext) -> Emission:
+    channels, depth = context.input(1).shape
+    factors, zero_point = _multipliers(context), _weights_zero_point(context.input(1))
+    chosen = products(context, _centered(context), factors, symmetric=zero_point == 0)
+    params: dict[str, object] = {
+        "batches": context.input(0).elements // depth,
+        "input_depth": depth,
+        "output_depth": channels,
+        **({"weights_zero_point": zero_point} if chosen.is_wide else {}),
+        **activation_fields(context),
+        "per_channel": int(len(factors) > 1),
+        **chosen.fields,
+    }
+    summary, macs = f"{depth} to {channels}", context.output.elements * depth
+    return product_emission(context, "fully_connected", chosen, params, summary, macs)
+
+
+OP = with_int16(
+    Operation("FULLY_CONNECTED", versions=12, inputs=(2, 3), check=_check, emit=_emit),
+    _check_int16,
+    _emit_int16,
+)

@@ -21,7 +21,7 @@ def _axis(context: OpContext) -> int | None:
 
 def _check(context: OpContext) -> Iterator[str]:
     basics = [
-        *checks.int8_activations(context),
+        *checks.activations(context),
         *checks.options(context, GatherOptions),
         *checks.constant(context, 1, "indices", TensorType.INT32, TensorType.INT64),
     ]
@@ -55,4 +55,4 @@ def _emit(context: OpContext) -> Emission:
     return take_emission(context, offsets, run, f"along axis {axis}")
 
 
-OP = Operation("GATHER", versions=6, inputs=(2, 2), check=_check, emit=_emit)
+OP = Operation("GATHER", versions=6, inputs=(2, 2), check=_check, emit=_emit, int16=True)

@@ -9,9 +9,10 @@ import numpy as np
 from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import LeakyReluOptions
-from device_runners.cgen import checks
+from device_runners.cgen import checks, int16_elementwise
 from device_runners.cgen.elementwise import RESCALE_SHIFT_LIMIT
-from device_runners.cgen.operation import OpContext
+from device_runners.cgen.int16 import with_int16
+from device_runners.cgen.operation import Emission, OpContext
 from device_runners.cgen.tables import differences, table_operation
 
 
@@ -44,4 +45,32 @@ def _check(context: OpContext) -> Iterator[str]:
         yield f"scales by more than 2^{RESCALE_SHIFT_LIMIT}"
 
 
-OP = table_operation("LEAKY_RELU", 2, _table, _check)
+def _check_int16(context: OpContext) -> Iterator[str]:
+    yield from checks.output_shape(context, context.input(0).shape)
+    yield from checks.options(context, LeakyReluOptions)
+    alpha = _alpha(context)
+    if not 0 <= alpha < np.inf:
+        yield f"has the slope {alpha:.9g}; slopes from 0 are supported"
+    elif any(m.shift > int16_elementwise.RESCALE_SHIFT_LIMIT for m in _multipliers(context)):
+        yield f"scales by more than 2^{int16_elementwise.RESCALE_SHIFT_LIMIT}"
+
+
+def _emit_int16(context: OpContext) -> Emission:
+    positive, negative = _multipliers(context)
+    params: dict[str, object] = {
+        "count": context.output.elements,
+        "multiplier_1": positive.value,
+        "shift_1": positive.shift,
+        "multiplier_2": negative.value,
+        "shift_2": negative.shift,
+    }
+    return int16_elementwise.unary_int16_call(
+        context, "leaky_relu_int16", "tidepool_leaky_relu_int16_params", params
+    )
+
+
+OP = with_int16(
+    table_operation("LEAKY_RELU", 2, _table, _check),
+    int16_elementwise.unary_check(_check_int16),
+    _emit_int16,
+)

@@ -9,6 +9,8 @@ import numpy as np
 from converters.tflite.graph import Array
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.int16 import with_int16
+from device_runners.cgen.int16_functions import check_sigmoid, emit_sigmoid
 from device_runners.cgen.operation import (
     ConstantArray,
     Emission,
@@ -60,4 +62,8 @@ def _emit(context: OpContext) -> Emission:
     )
 
 
-OP = Operation("LOGISTIC", versions=2, inputs=(1, 1), check=_check, emit=_emit)
+OP = with_int16(
+    Operation("LOGISTIC", versions=3, inputs=(1, 1), check=_check, emit=_emit),
+    check_sigmoid,
+    emit_sigmoid,
+)

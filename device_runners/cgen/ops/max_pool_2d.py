@@ -10,4 +10,4 @@ def _emit(context: OpContext) -> Emission:
     return emit_pool(context, "max_pool_2d")
 
 
-OP = Operation("MAX_POOL_2D", versions=2, inputs=(1, 1), check=check_pool, emit=_emit)
+OP = Operation("MAX_POOL_2D", versions=3, inputs=(1, 1), check=check_pool, emit=_emit, int16=True)

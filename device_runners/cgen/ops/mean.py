@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
+from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.operation import OpContext
-from device_runners.cgen.reductions import count, sum_operation
+from device_runners.cgen.reductions import (
+    check_int16_mean,
+    count,
+    emit_int16_mean,
+    sum_operation,
+)
 
 
 def _multiplier(context: OpContext) -> Multiplier:
@@ -18,4 +24,8 @@ def _multiplier(context: OpContext) -> Multiplier:
     return Multiplier((scale.value << shift) // elements, scale.shift - shift)
 
 
-OP = sum_operation("MEAN", _multiplier)
+OP = with_int16(
+    sum_operation("MEAN", _multiplier),
+    lambda context: check_int16_mean(context, _multiplier),
+    lambda context: emit_int16_mean(context, _multiplier),
+)

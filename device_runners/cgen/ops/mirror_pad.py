@@ -24,7 +24,7 @@ def _mode(context: OpContext) -> int | None:
 
 def _check(context: OpContext) -> Iterator[str]:
     basics = [
-        *checks.int8_activations(context),
+        *checks.activations(context),
         *checks.constant(context, 1, "paddings", TensorType.INT32, TensorType.INT64),
     ]
     mode = _mode(context)
@@ -70,4 +70,4 @@ def _emit(context: OpContext) -> Emission:
     return take_emission(context, offsets, math.prod(shape[dense:]), f"by {paddings}")
 
 
-OP = Operation("MIRROR_PAD", versions=3, inputs=(2, 2), check=_check, emit=_emit)
+OP = Operation("MIRROR_PAD", versions=3, inputs=(2, 2), check=_check, emit=_emit, int16=True)

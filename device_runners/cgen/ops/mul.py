@@ -15,6 +15,8 @@ from device_runners.cgen.elementwise import (
     in_place_operands,
     operand_arrays,
 )
+from device_runners.cgen.int16 import with_int16
+from device_runners.cgen.int16_elementwise import int16_call
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 from device_runners.cgen.requantization import activation_range
 
@@ -69,4 +71,36 @@ def _emit(context: OpContext) -> Emission:
     )
 
 
-OP = Operation("MUL", versions=3, inputs=(2, 2), check=_check, emit=_emit)
+def _check_int16(context: OpContext) -> Iterator[str]:
+    basics = [*checks.int16_activations(context, (0, 1)), *checks.options(context, MulOptions)]
+    yield from basics
+    if basics:
+        return
+    yield from checks.activation(context)
+    yield from check_broadcast(context)
+    if _multiplier(context).shift > 0:
+        yield f"has the output scale {context.output.scale:.9g}, too fine for its operands'"
+
+
+def _emit_int16(context: OpContext) -> Emission:
+    multiplier = _multiplier(context)
+    options = context.operator.options
+    assert isinstance(options, MulOptions)
+    low, high = activation_range(context.output, options.fused_activation_function)
+    return int16_call(
+        context,
+        "mul_int16",
+        "tidepool_mul_int16_params",
+        broadcast=broadcast_params(context.input(0), context.input(1)),
+        multiplier=multiplier.value,
+        shift=multiplier.shift,
+        output_min=low,
+        output_max=high,
+    )
+
+
+OP = with_int16(
+    Operation("MUL", versions=4, inputs=(2, 2), check=_check, emit=_emit),
+    _check_int16,
+    _emit_int16,
+)

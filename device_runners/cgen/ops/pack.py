@@ -20,7 +20,7 @@ def _axis(context: OpContext) -> int | None:
 
 def _check(context: OpContext) -> Iterator[str]:
     positions = range(len(context.inputs))
-    basics = [*checks.int8_activations(context, positions), *checks.options(context, PackOptions)]
+    basics = [*checks.activations(context, positions), *checks.options(context, PackOptions)]
     yield from basics
     if basics:
         return
@@ -38,7 +38,8 @@ def _check(context: OpContext) -> Iterator[str]:
 
 def _emit(context: OpContext) -> Emission:
     axis, shape = _axis(context) or 0, context.input(0).shape
-    size, count = math.prod(shape[axis:]), len(context.inputs)
+    count = len(context.inputs)
+    size = math.prod(shape[axis:]) * context.output.type.dtype.itemsize  # bytes
     params = {"rows": math.prod(shape[:axis]), "input_stride": size, "output_stride": size * count}
     calls = tuple(
         KernelCall(
@@ -58,4 +59,4 @@ def _emit(context: OpContext) -> Emission:
     )
 
 
-OP = Operation("PACK", versions=3, inputs=(1, None), check=_check, emit=_emit)
+OP = Operation("PACK", versions=3, inputs=(1, None), check=_check, emit=_emit, int16=True)

@@ -10,4 +10,4 @@ def _emit(context: OpContext) -> Emission:
     return emit_pad(context, context.output.zero_point)
 
 
-OP = Operation("PAD", versions=4, inputs=(2, 2), check=check_pad, emit=_emit)
+OP = Operation("PAD", versions=4, inputs=(2, 2), check=check_pad, emit=_emit, int16=True)

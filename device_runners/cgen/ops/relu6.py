@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from converters.tflite.graph import Activation
-from device_runners.cgen.elementwise import activation_operation
+from device_runners.cgen.int16_elementwise import activation_with_int16
 
-OP = activation_operation("RELU6", Activation.RELU6)
+OP = activation_with_int16("RELU6", Activation.RELU6)

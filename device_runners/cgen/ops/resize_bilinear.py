@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from converters.tflite.options import ResizeBilinearOptions
+from device_runners.cgen import checks
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.operation import (
     ConstantArray,
@@ -51,7 +52,7 @@ def positions(
 
 
 def _check(context: OpContext) -> Iterator[str]:
-    found = list(check_resize(context, ResizeBilinearOptions))
+    found = list(check_resize(context, ResizeBilinearOptions, checks.activations))
     yield from found
     if found:
         return
@@ -70,10 +71,10 @@ def _emit(context: OpContext) -> Emission:
     options, source = _options(context), context.input(0)
     steps = {"rows": (height, rows, width * channels), "columns": (width, columns, channels)}
     arrays = {}
-    for name, (size, outputs, step) in steps.items():
+    for name, (extent, outputs, step) in steps.items():
         table = [
             (below * step, above * step, distance)
-            for below, above, distance in positions(size, outputs, options)
+            for below, above, distance in positions(extent, outputs, options)
         ]
         arrays[name] = ConstantArray(context.name(name), "int32_t", np.array(table, np.int32))
     params: dict[str, object] = {
@@ -84,11 +85,17 @@ def _emit(context: OpContext) -> Emission:
         "output_width": columns,
         **{name: Symbol(array.name) for name, array in arrays.items()},
     }
+    size = source.type.dtype.itemsize
+    kernel = "resize_bilinear_int16" if size == 2 else "resize_bilinear"
     call = KernelCall(
-        "tidepool_resize_bilinear", "tidepool_resize_bilinear_params", params, (source.index,)
+        f"tidepool_{kernel}",
+        "tidepool_resize_bilinear_params",
+        params,
+        (source.index,),
+        element_bytes=size,
     )
     constants = (*arrays.values(), *operand_arrays(context, 0))
-    return Emission("resize_bilinear", (call,), constants=constants)
+    return Emission(kernel, (call,), constants=constants)
 
 
-OP = Operation("RESIZE_BILINEAR", versions=4, inputs=(2, 2), check=_check, emit=_emit)
+OP = Operation("RESIZE_BILINEAR", versions=4, inputs=(2, 2), check=_check, emit=_emit, int16=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from converters.tflite.options import ResizeNearestNeighborOptions
+from device_runners.cgen import checks
 from device_runners.cgen.operation import Emission, OpContext, Operation
 from device_runners.cgen.resizing import check_resize
 from device_runners.cgen.taking import take_emission
@@ -31,7 +32,7 @@ def nearest(size: int, outputs: int, options: ResizeNearestNeighborOptions) -> l
 
 
 def _check(context: OpContext) -> Iterator[str]:
-    yield from check_resize(context, ResizeNearestNeighborOptions)
+    yield from check_resize(context, ResizeNearestNeighborOptions, checks.activations)
 
 
 def _emit(context: OpContext) -> Emission:
@@ -46,4 +47,6 @@ def _emit(context: OpContext) -> Emission:
     return take_emission(context, offsets, channels)
 
 
-OP = Operation("RESIZE_NEAREST_NEIGHBOR", versions=4, inputs=(2, 2), check=_check, emit=_emit)
+OP = Operation(
+    "RESIZE_NEAREST_NEIGHBOR", versions=4, inputs=(2, 2), check=_check, emit=_emit, int16=True
+)

@@ -30,4 +30,4 @@ def _moves(context: OpContext) -> list[Move]:
     return [move(base, np.flip(base, integers(context, 1)))]
 
 
-OP = move_operation("REVERSE_V2", 3, (2, 2), basics=_check, moves=_moves)
+OP = move_operation("REVERSE_V2", 3, (2, 2), basics=_check, moves=_moves, int16=True)

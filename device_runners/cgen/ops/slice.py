@@ -41,4 +41,4 @@ def _moves(context: OpContext) -> list[Move]:
     return [move(base, base[ranges])]
 
 
-OP = move_operation("SLICE", 5, (3, 3), basics=_check, moves=_moves)
+OP = move_operation("SLICE", 5, (3, 3), basics=_check, moves=_moves, int16=True)

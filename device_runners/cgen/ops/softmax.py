@@ -10,6 +10,8 @@ from converters.tflite.options import SoftmaxOptions
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.fixed_point import softmax_exponentials, softmax_multiplier
+from device_runners.cgen.int16 import with_int16
+from device_runners.cgen.int16_functions import check_softmax, emit_softmax
 from device_runners.cgen.operation import (
     ConstantArray,
     Emission,
@@ -71,4 +73,8 @@ def _emit(context: OpContext) -> Emission:
     )
 
 
-OP = Operation("SOFTMAX", versions=2, inputs=(1, 1), check=_check, emit=_emit)
+OP = with_int16(
+    Operation("SOFTMAX", versions=3, inputs=(1, 1), check=_check, emit=_emit),
+    check_softmax,
+    emit_softmax,
+)

@@ -29,4 +29,13 @@ def _moves(context: OpContext) -> list[Move]:
     return [move(base, part) for part in parts]
 
 
-OP = move_operation("SPLIT", 4, (2, 2), basics=_check, moves=_moves, operand=1, outputs=(1, None))
+OP = move_operation(
+    "SPLIT",
+    4,
+    (2, 2),
+    basics=_check,
+    moves=_moves,
+    operand=1,
+    outputs=(1, None),
+    int16=True,
+)

@@ -43,4 +43,12 @@ def _moves(context: OpContext) -> list[Move]:
     return [move(base, part) for part in np.split(base, places, axis=axis)]
 
 
-OP = move_operation("SPLIT_V", 2, (3, 3), basics=_check, moves=_moves, outputs=(1, None))
+OP = move_operation(
+    "SPLIT_V",
+    2,
+    (3, 3),
+    basics=_check,
+    moves=_moves,
+    outputs=(1, None),
+    int16=True,
+)

@@ -82,4 +82,4 @@ def _moves(context: OpContext) -> list[Move]:
     return [move(base, view)]
 
 
-OP = move_operation("STRIDED_SLICE", 4, (4, 4), basics=_check, moves=_moves)
+OP = move_operation("STRIDED_SLICE", 4, (4, 4), basics=_check, moves=_moves, int16=True)

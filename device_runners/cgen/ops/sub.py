@@ -13,6 +13,8 @@ from device_runners.cgen.binary import (
     common_scale,
     difference_fields,
 )
+from device_runners.cgen.int16 import with_int16
+from device_runners.cgen.int16_elementwise import check_sum, emit_sum
 from device_runners.cgen.operation import Emission, OpContext, Operation
 from device_runners.cgen.requantization import activation_range
 
@@ -50,4 +52,8 @@ def _emit(context: OpContext) -> Emission:
     return binary_emission(context, "sub", "tidepool_difference_params", **fields)
 
 
-OP = Operation("SUB", versions=5, inputs=(2, 2), check=_check, emit=_emit)
+OP = with_int16(
+    Operation("SUB", versions=5, inputs=(2, 2), check=_check, emit=_emit),
+    lambda context: check_sum(context, SubOptions),
+    lambda context: emit_sum(context, -1),
+)

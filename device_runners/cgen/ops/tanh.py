@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from device_runners.cgen.int16 import with_int16
+from device_runners.cgen.int16_functions import check_sigmoid, emit_sigmoid
 from device_runners.cgen.operation import OpContext
 from device_runners.cgen.tables import Reals, function_operation, in_double
 
@@ -12,4 +14,4 @@ def _tanh(context: OpContext, x: Reals) -> Reals:
     return in_double(np.tanh, x)
 
 
-OP = function_operation("TANH", 2, _tanh)
+OP = with_int16(function_operation("TANH", 3, _tanh), check_sigmoid, emit_sigmoid)

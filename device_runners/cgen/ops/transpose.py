@@ -34,4 +34,4 @@ def _moves(context: OpContext) -> list[Move]:
     return [move(base, base.transpose([axis or 0 for axis in _permutation(context)]))]
 
 
-OP = move_operation("TRANSPOSE", 5, (2, 2), basics=_check, moves=_moves)
+OP = move_operation("TRANSPOSE", 5, (2, 2), basics=_check, moves=_moves, int16=True)

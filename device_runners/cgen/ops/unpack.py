@@ -31,4 +31,4 @@ def _moves(context: OpContext) -> list[Move]:
     return [move(base, slices[i, ...]) for i in range(len(slices))]
 
 
-OP = move_operation("UNPACK", 4, (1, 1), basics=_check, moves=_moves, outputs=(1, None))
+OP = move_operation("UNPACK", 4, (1, 1), basics=_check, moves=_moves, outputs=(1, None), int16=True)

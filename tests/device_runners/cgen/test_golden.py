@@ -5,6 +5,7 @@ After an intended change, delete the file and run the test once: it is written a
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from support.models import int8_model
 
 from converters.tflite.builder import GraphBuilder
-from converters.tflite.graph import Activation, Graph, Padding
+from converters.tflite.graph import Activation, Graph, Padding, TensorType
 from converters.tflite.options import (
     AddOptions,
     Conv2DOptions,
@@ -77,8 +78,34 @@ def addition() -> Graph:
     return b.graph()
 
 
-@pytest.mark.parametrize("graph", [convolution, depthwise, dense, addition])
-@pytest.mark.parametrize("isa", list(Isa))
+def int16_convolution() -> Graph:
+    b = GraphBuilder("int16_convolution")
+    x = b.input((1, 4, 4, 3), 0.005, 0, TensorType.INT16)
+    w = b.constant(_values(4, 3, 3, 3), scales=SCALES, axis=0)
+    c = b.constant(np.arange(4) * 100, scales=[0.005 * s for s in SCALES])
+    options = Conv2DOptions(Padding.SAME, 1, 1, Activation.RELU, 1, 1)
+    y = b.op(
+        "CONV_2D",
+        [x, w, c],
+        options,
+        shape=(1, 4, 4, 4),
+        scale=0.02,
+        zero_point=0,
+        type=TensorType.INT16,
+        version=5,
+    )
+    b.output(y)
+    return b.graph()
+
+
+# Of int16 the kernels are the same at all levels.
+_CASES = [
+    *itertools.product([convolution, depthwise, dense, addition], Isa),
+    (int16_convolution, Isa.SCALAR),
+]
+
+
+@pytest.mark.parametrize(("graph", "isa"), _CASES)
 def test_the_generated_code_is_the_one_on_file(graph: object, isa: Isa, tmp_path: Path) -> None:
     assert callable(graph)
     name = graph.__name__

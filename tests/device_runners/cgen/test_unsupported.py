@@ -69,10 +69,10 @@ def test_uint8_and_float_graphs_are_told_to_convert(type_: TensorType, word: str
     assert "convert the model to full-integer int8" in finding.hint
 
 
-def test_int16_tensors_are_refused() -> None:
+def test_int16_tensors_of_ops_that_have_no_kernel_for_them_are_refused() -> None:
     b = GraphBuilder("int16")
     x = b.input((4,), 0.1, 0, type=TensorType.INT16)
-    b.output(b.op("RELU", [x], None, shape=(4,), scale=0.1, zero_point=0, type=TensorType.INT16))
+    b.output(b.op("ELU", [x], None, shape=(4,), scale=0.1, zero_point=0, type=TensorType.INT16))
     assert "of type INT16" in check(b.graph()).blocking[0].message
 
 
