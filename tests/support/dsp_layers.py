@@ -17,6 +17,7 @@ from converters.tflite.options import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
+    MulOptions,
     Pool2DOptions,
     ReducerOptions,
 )
@@ -27,7 +28,7 @@ _ACTIVATIONS = (Activation.RELU, Activation.NONE, Activation.RELU6, Activation.R
 def dsp_graph(rng: np.random.Generator, layers: int) -> Graph:
     """Independent random layers: convolutions, depthwise and dense ones, sums, pools, means."""
     b = GraphBuilder("layers")
-    kinds = (_convolution, _convolution, _depthwise, _depthwise, _dense, _add, _pool, _mean)
+    kinds = (_convolution, _convolution, _depthwise, _depthwise, _dense, _add, _mul, _pool, _mean)
     for number in range(layers):
         b.output(kinds[number % len(kinds)](b, rng))
     return b.graph()
@@ -188,6 +189,27 @@ def _mean(b: GraphBuilder, rng: np.random.Generator) -> int:
         ReducerOptions(keep_dims=False),
         shape=tuple(size for d, size in enumerate(shape) if d not in axes),
         scale=float(np.float32(10.0 ** rng.uniform(-2, 0))),
+        zero_point=int(rng.integers(-128, 128)),
+        version=2,
+    )
+
+
+def _mul(b: GraphBuilder, rng: np.random.Generator) -> int:
+    shape = (1, *(int(n) for n in rng.integers(1, 9, 2)), _pick(rng, 1, 3, 8, 21))
+    other = _pick(rng, shape, (1, 1, 1, shape[3]), (1, *shape[1:3], 1), (1, 1, shape[2], 1))
+    scales = [float(np.float32(s)) for s in 10.0 ** rng.uniform(-1.5, 0, 2)]
+    inputs = [
+        b.input(each, scale, int(rng.integers(-128, 128)))
+        for each, scale in zip((shape, other), scales, strict=True)
+    ]
+    # Products at halves of the output's steps, now and then; and factors above 1/2.
+    step = scales[0] * scales[1] * _pick(rng, 2.0, 1024.0, *(10.0 ** rng.uniform(-0.5, 3, 2)))
+    return b.op(
+        "MUL",
+        inputs,
+        MulOptions(_pick(rng, *_ACTIVATIONS)),
+        shape=shape,
+        scale=float(np.float32(step)),
         zero_point=int(rng.integers(-128, 128)),
         version=2,
     )

@@ -201,28 +201,31 @@ static inline windows windows_of(const tidepool_window *w)
     return result;
 }
 
-/* The bytes behind the rows' quads of one window, one row after the other, as words. */
+/* The bytes behind the rows' quads of one window, one row after the other, as words: four rows of up to
+ * three bytes at a time are as many words as a row has bytes. */
 static inline void widen_tail(uint32_t *column, const windows *v, const int8_t *tail, int32_t pitch)
 {
-    uint32_t word = 0;
-    int32_t shift = 0;
-    for (int32_t row = v->rows; row > 0; --row) {
-        for (int32_t i = 0; i < v->tail; ++i) {
-            word |= (uint32_t)(uint8_t)tail[i] << shift;
-            shift += 8;
-            if (shift == 32) {
-                column[0] = tidepool_sxtb16(word);
-                column[PIXELS] = tidepool_sxtb16_odd(word);
-                column += 2 * PIXELS;
-                word = 0;
-                shift = 0;
+    for (int32_t left = v->rows; left > 0; left -= 4) {
+        const int32_t count = (left < 4) ? left : 4;
+        int8_t bytes[12] = {0};
+        int8_t *to = bytes;
+        for (int32_t row = count; row > 0; --row) {
+            to[0] = tail[0];
+            if (v->tail > 1) {
+                to[1] = tail[1];
             }
+            if (v->tail > 2) {
+                to[2] = tail[2];
+            }
+            to += v->tail;
+            tail += pitch;
         }
-        tail += pitch;
-    }
-    if (shift > 0) {
-        column[0] = tidepool_sxtb16(word);
-        column[PIXELS] = tidepool_sxtb16_odd(word);
+        for (int32_t i = 0; i < count * v->tail; i += 4) {
+            const uint32_t word = tidepool_load_word(bytes + i);
+            column[0] = tidepool_sxtb16(word);
+            column[PIXELS] = tidepool_sxtb16_odd(word);
+            column += 2 * PIXELS;
+        }
     }
 }
 
