@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import struct
 import subprocess
@@ -222,7 +223,9 @@ class HostBuild:
         )
         target = self._cache / f"{source.stem}-{hashlib.sha256(content).hexdigest()[:16]}.o"
         if not target.exists():
-            temporary = Path(tempfile.mkstemp(dir=self._cache, suffix=".o")[1])
+            handle, name = tempfile.mkstemp(dir=self._cache, suffix=".o")
+            os.close(handle)
+            temporary = Path(name)
             self._compile("-c", str(source), "-o", str(temporary))
             temporary.replace(target)
         return target

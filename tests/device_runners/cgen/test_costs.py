@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,14 +17,16 @@ from device_runners.cgen.operation import KernelCall, OpContext
 from device_runners.cgen.passes import run_passes
 from device_runners.cgen.program import Program
 from device_runners.cgen.registry import operations
+from device_runners.cortex_m import find_board
 from device_runners.runner import Int8Model
 from pipeline.fixed_input import fixed_samples
 from pipeline.stages.mcu import isa_of
 
 ROOT = Path(__file__).resolve().parents[3]
+KERNELS = ROOT / "device_runners" / "cgen" / "kernels"
 MODELS_FOLDER = ROOT.parent / "shared" / "mlperf_tiny"
 _COUNTED = 2000  # instructions; of less, the call is a good part
-_LAYER, _WHOLE = 0.35, 0.12
+_LAYER, _WHOLE, _TEXT = 0.35, 0.12, 0.1
 
 
 def test_a_kernel_without_a_model_has_no_estimate() -> None:
@@ -33,6 +37,23 @@ def test_every_loop_of_a_model_has_its_figure() -> None:
     for function, model in MODELS.items():
         assert model.text_bytes > 0, function
         assert all(taken > 0 for taken in model.instructions.values()), function
+
+
+@pytest.mark.parametrize("function", MODELS)
+def test_code_sizes_are_near_those_of_the_compiler(function: str, tmp_path: Path) -> None:
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    kernel = function.removeprefix("tidepool_")
+    flags = find_board("cortex-m55" if kernel.endswith("_mve") else "cortex-m4").gcc_flags
+    target = tmp_path / "kernel.o"
+    source = KERNELS / f"{kernel}.c"
+    command = ["arm-none-eabi-gcc", *flags, "-std=c11", "-Os", "-c", str(source), "-o", str(target)]
+    subprocess.run(command, check=True)
+    sizes = subprocess.run(
+        ["arm-none-eabi-size", str(target)], check=True, capture_output=True, text=True
+    ).stdout
+    text = int(sizes.splitlines()[1].split()[0])
+    assert abs(MODELS[function].text_bytes / text - 1) < _TEXT, text
 
 
 @pytest.mark.slow
