@@ -50,7 +50,7 @@ def test_random_operators(tmp_path: Path, op: Op) -> None:
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("op", IMAGE_OPS + OPS, ids=lambda op: op.__name__)
 def test_many_random_operators(tmp_path: Path, op: Op, compiler: str) -> None:
-    for seed in range(12):
+    for seed in range(4):
         rng = np.random.default_rng([seed_of(op), seed])
         graph = single_int16_graph(rng, op)
         samples = [random_inputs(rng, graph) for _ in range(3)]
