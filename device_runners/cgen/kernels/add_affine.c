@@ -6,28 +6,32 @@
 
 /* Four elements in nine instructions: VMLAS is operand 2 * factor 2 + addend, VSHL shifts to the right
  * for a negative count. */
-static void add_all(const tidepool_add_affine_params *p, const int8_t *input_1,
-                    const int8_t *input_2, int8_t *output)
+static __attribute__((naked, noinline)) void add_all(
+    const tidepool_add_affine_params *p __attribute__((unused)),
+    const int8_t *input_1 __attribute__((unused)), const int8_t *input_2 __attribute__((unused)),
+    int8_t *output __attribute__((unused)))
 {
-    __asm__ volatile("vdup.32   q2, %[factor_2]\n\t"
-                     "vdup.32   q3, %[low]\n\t"
-                     "vdup.32   q4, %[high]\n\t"
-                     "dlstp.32  lr, %[count]\n"
+    __asm__ volatile(".syntax unified\n\t"
+                     "push      {r4-r10, lr}\n\t"
+                     "vpush     {d8-d9}\n\t"
+                     "ldmia     r0, {r4-r10}\n\t"
+                     "rsb       r8, r8, #0\n\t"
+                     "vdup.32   q2, r6\n\t"
+                     "vdup.32   q3, r9\n\t"
+                     "vdup.32   q4, r10\n\t"
+                     "dlstp.32  lr, r4\n"
                      "1:\n\t"
-                     "vldrb.s32 q0, [%[input_2]], #4\n\t"
-                     "vldrb.s32 q1, [%[input_1]], #4\n\t"
-                     "vmlas.s32 q0, q2, %[addend]\n\t"
-                     "vmla.s32  q0, q1, %[factor_1]\n\t"
-                     "vshl.s32  q0, %[shift]\n\t"
+                     "vldrb.s32 q0, [r2], #4\n\t"
+                     "vldrb.s32 q1, [r1], #4\n\t"
+                     "vmlas.s32 q0, q2, r7\n\t"
+                     "vmla.s32  q0, q1, r5\n\t"
+                     "vshl.s32  q0, r8\n\t"
                      "vmax.s32  q0, q0, q3\n\t"
                      "vmin.s32  q0, q0, q4\n\t"
-                     "vstrb.32  q0, [%[output]], #4\n\t"
-                     "letp      lr, 1b"
-                     : [input_1] "+l"(input_1), [input_2] "+l"(input_2), [output] "+l"(output)
-                     : [count] "r"(p->count), [factor_1] "r"(p->factor_1),
-                       [factor_2] "r"(p->factor_2), [addend] "r"(p->addend),
-                       [shift] "r"(-p->shift), [low] "r"(p->output_min), [high] "r"(p->output_max)
-                     : "lr", "q0", "q1", "q2", "q3", "q4", "memory");
+                     "vstrb.32  q0, [r3], #4\n\t"
+                     "letp      lr, 1b\n\t"
+                     "vpop      {d8-d9}\n\t"
+                     "pop       {r4-r10, pc}\n");
 }
 
 #else
