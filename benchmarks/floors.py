@@ -30,12 +30,19 @@ Level ``mve`` (Cortex-M55, M85), 16 products in a VMLADAVA:
 
 Level ``scalar`` (Cortex-M3; an M0+ has no SMULL and SSAT, so it takes more):
 
-- Convolution: an MLA a multiply-accumulate; operands are loaded once for a block of P pixels by C
-  channels: LDM of P inputs, C LDRSB of weights. In the 14 registers that there are for P C sums,
-  P inputs, a weight and two pointers the best is five pixels by one channel: 7 for 5.
-- Dense layer of one row: each weight serves one multiply-accumulate: LDRSB, MLA.
+- Convolution: three MLA for four channels' multiply-accumulates (``tidepool_quads.h``). Two pixels
+  by four channels, two taps: 16 multiply-accumulates in 12 MLA, 2 REV, 2 REV16, 4 LDRSB and an LDM
+  of weights: 21. A result takes a quarter of the 16 that take the sums apart, an addition, SMULL,
+  SSAT and STRB.
+- Dense layer of one row: eight channels by two taps, 16 multiply-accumulates in 12 MLA, 4 REV,
+  4 REV16, 2 LDRSB and 2 LDM: 24. Results as above.
+- Where there are few taps for a result, an MLA a multiply-accumulate takes less: P inputs and C
+  weights are loaded for a block of P pixels by C channels, and a result takes SMULL, SSAT, STRB.
+  In the 14 registers that there are for P C sums, P inputs, a weight and two pointers the best is
+  five pixels by one channel: 7 for 5. In a dense layer it is LDRSB and MLA. The lesser
+  is the floor.
 - Depthwise: an MLA a tap, and an LDRSB for each input that the result before hadn't.
-- A result takes SMULL, SSAT, STRB.
+  A result takes SMULL, SSAT, STRB.
 - ADD: as on level ``dsp``, with SSAT of ARMv7-M. Average pool: LDR of a word, two AND, two ADD.
 
 Packing two products into one SMLAL (sums 24 bits apart) would halve the MLA of an M3, and takes 4
@@ -51,7 +58,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from converters.tflite.graph import Graph, Operator
 from converters.tflite.options import DepthwiseConv2DOptions, Pool2DOptions
@@ -99,6 +106,8 @@ RATES: Mapping[Isa, Rates] = {
     Isa.DSP: Rates(17 / 24, 27 / 32, 3.5, 3, 6, 9 / 16, 2),
     Isa.MVE: Rates(14 / 128, 17 / 128, 2, 2, 23 / 16, 2 / 16, 2),
 }
+QUADS = replace(RATES[Isa.SCALAR], convolution=21 / 16, dense=24 / 16, pair_result=8)
+"""Level scalar, four products by three multiplications."""
 
 
 def floor_of(graph: Graph, operator: Operator, macs: int, isa: Isa) -> float | None:
@@ -113,7 +122,14 @@ def floor_of(graph: Graph, operator: Operator, macs: int, isa: Isa) -> float | N
     Returns:
         None for operators without a model: they move bytes, or work by tables.
     """
-    rates, results = RATES[isa], graph.tensor(operator.outputs[0]).elements
+    plain = _floor(graph, operator, macs, isa, RATES[isa])
+    if isa is not Isa.SCALAR or plain is None:
+        return plain
+    return min(plain, _floor(graph, operator, macs, isa, QUADS) or plain)
+
+
+def _floor(graph: Graph, operator: Operator, macs: int, isa: Isa, rates: Rates) -> float | None:
+    results = graph.tensor(operator.outputs[0]).elements
     match operator.opcode:
         case "DEPTHWISE_CONV_2D":
             return results * (_depthwise(graph, operator, isa) + rates.result)

@@ -20,7 +20,7 @@ _C_TYPES = {
     TensorType.INT64: "int64_t",
     TensorType.FLOAT32: "float",
 }
-_SIZES = {"int8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "int64_t": 8}
+_SIZES = {"int8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "uint32_t": 4, "int64_t": 8}
 
 
 def c_type(type_: TensorType) -> str:
@@ -31,7 +31,7 @@ def c_type(type_: TensorType) -> str:
 def array_definition(array: ConstantArray) -> str:
     """A ``static const`` array, 16-byte aligned, its values wrapped."""
     values = array.values.ravel()
-    body = _wrapped(values.tolist())
+    body = _wrapped([_element(value, array.c_type) for value in values.tolist()])
     comment = f"/* {comment_text(array.comment)} */\n" if array.comment else ""
     return (
         f"{comment}static const _Alignas(16) {array.c_type} {array.name}[{values.size}] = {{\n"
@@ -39,11 +39,15 @@ def array_definition(array: ConstantArray) -> str:
     )
 
 
-def _wrapped(values: list[int]) -> str:
+def _element(value: int, c_type: str) -> str:
+    return f"0x{value:08x}u" if c_type == "uint32_t" else _literal(value)
+
+
+def _wrapped(values: list[str]) -> str:
     lines: list[str] = []
     line = ""
     for value in values:
-        item = f"{_literal(value)},"
+        item = f"{value},"
         if len(line) + len(item) + 1 > _WIDTH - 4:
             lines.append(line)
             line = item

@@ -17,17 +17,54 @@ from device_runners.cgen.convolution import activation_of, bias_values
 from device_runners.cgen.operation import ConstantArray, OpContext, Symbol
 from device_runners.cgen.requantization import INT8_MAX, INT8_MIN, activation_range
 
-_FOUR = 4  # channels whose weights lie tap by tap
+_FOUR = 4  # channels of a quad
+_QUADS_ZERO_POINT = 128
 _SUM_LIMIT = 1 << 30
 _INT32_LIMIT = 1 << 31
 
 
 @dataclass(frozen=True, eq=False)
 class PackedChannels:
-    """The fields of ``tidepool_channels``, and their arrays."""
+    """The fields of ``tidepool_channels`` and their arrays, and the weights that go with them.
+
+    Attributes:
+        params: Field -> value.
+        arrays: What the fields refer to.
+        taps: (channels, taps) int8 weights: the layer's, but for channels that never change.
+        name: A name for them; layers with the same weights give the same.
+        comment: Where they are from.
+    """
 
     params: dict[str, object]
     arrays: tuple[ConstantArray, ...]
+    taps: Array
+    name: str
+    comment: str
+
+    def weights(self) -> ConstantArray:
+        """The weights channel by channel."""
+        return ConstantArray(self.name, "int8_t", self.taps.ravel(), self.comment)
+
+    def quads(self, filters: int) -> tuple[dict[str, object], tuple[ConstantArray, ...]]:
+        """The fields ``quads`` and ``rest`` of ``tidepool_quads.h`` and their arrays.
+
+        Args:
+            filters: Channels of a group.
+        """
+        groups = self.taps.reshape(-1, filters, self.taps.shape[1])
+        whole = filters // _FOUR * _FOUR
+        parts = (
+            ("quads", "uint32_t", _quads(groups[:, :whole])),
+            ("rest", "int8_t", groups[:, whole:].ravel()),
+        )
+        fields: dict[str, object] = {}
+        arrays = []
+        for field, c_type, values in parts:
+            name = f"{self.name}_{field}_{filters}"
+            fields[field] = Symbol(name if values.size else "NULL")
+            if values.size:
+                arrays.append(ConstantArray(name, c_type, values, f"{self.comment}, packed"))
+        return fields, tuple(arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +81,6 @@ def pack_channels(
     taps: Array,
     multipliers: Sequence[Multiplier],
     *,
-    filters: int,
     input_offset: int = 0,
     weights_zero_point: int = 0,
 ) -> PackedChannels:
@@ -54,8 +90,6 @@ def pack_channels(
         context: The operator.
         taps: (channels, taps) int8.
         multipliers: One a channel.
-        filters: Channels of a group. Four of them at a time lie tap by tap, those that are left of
-            a group one after the other.
         input_offset: What the kernel adds to the input.
         weights_zero_point: The kernel itself takes it off.
     """
@@ -64,7 +98,7 @@ def pack_channels(
     starts = np.zeros(len(taps), np.int64) if bias is None else bias.astype(np.int64)
     short = _short_forms(context, centered, starts, multipliers)
     starts = starts - (context.input(0).zero_point + input_offset) * centered.sum(axis=1)
-    weights, name = taps, f"t{context.input(1).index}_weights_{filters}"
+    weights, name = taps, f"t{context.input(1).index}_weights"
     constant = np.array([channel.constant for channel in short or ()], bool)
     # Weights of 0 would not give sums of 0 if a zero point came off.
     if general := short is None or bool(weights_zero_point and constant.any()):
@@ -76,9 +110,6 @@ def pack_channels(
             starts = np.where(constant, 0, starts)
     shared = len(set(factors)) == 1
     arrays = (
-        ConstantArray(
-            name, "int8_t", _by_fours(weights, filters), f"{context.input(1).name}, packed"
-        ),
         ConstantArray(context.name("starts"), "int32_t", _int32(starts)),
         ConstantArray(
             context.name("factors"), "int32_t", np.array(factors[:1] if shared else factors)
@@ -90,11 +121,10 @@ def pack_channels(
         "output_max": high,
         "general": int(general),
         "factor_step": 0 if shared else 3,
-        "weights": Symbol(arrays[0].name),
-        "starts": Symbol(arrays[1].name),
-        "factors": Symbol(arrays[2].name),
+        "starts": Symbol(arrays[0].name),
+        "factors": Symbol(arrays[1].name),
     }
-    return PackedChannels(params, arrays)
+    return PackedChannels(params, arrays, weights, name, context.input(1).name)
 
 
 def _short_forms(
@@ -146,14 +176,12 @@ def _clamped(value: int) -> int:
     return min(max(value, INT8_MIN), INT8_MAX)
 
 
-def _by_fours(taps: Array, filters: int) -> Array:
-    """(groups * filters, taps) -> (groups * filters * taps,)."""
-    groups = taps.reshape(-1, filters, taps.shape[1])
-    whole = filters // _FOUR * _FOUR
-    fours = groups[:, :whole].reshape(len(groups), -1, _FOUR, taps.shape[1]).swapaxes(2, 3)
-    parts = [part.reshape(len(groups), -1) for part in (fours, groups[:, whole:])]
-    packed: Array = np.concatenate(parts, axis=1).ravel()
-    return packed
+def _quads(groups: Array) -> Array:
+    """(groups, 4 n, taps) int8 -> (groups * n * taps,) uint32."""
+    fours = groups.reshape(len(groups), -1, _FOUR, groups.shape[2]).swapaxes(2, 3)
+    unsigned = (fours.astype(np.int16) + _QUADS_ZERO_POINT).astype(np.uint8)
+    words: Array = np.ascontiguousarray(unsigned).view("<u4").ravel()
+    return words
 
 
 def _int32(values: Array) -> Array:

@@ -73,14 +73,16 @@ def _is_pointwise(w: Mapping[str, int]) -> bool:
 
 def _conv_2d(p: Params) -> Passes:
     w = p["window"]
-    two, fours = _up(_pixels(w), 2), w["output_channels"] // 4
-    rest = w["output_channels"] - 4 * fours
+    groups = w["input_channels"] // p["filter_channels"]
+    filters = w["output_channels"] // groups
+    two, fours, rest = _up(_pixels(w), 2) * groups, filters // 4, filters % 4
     window = w["filter_height"] * w["filter_width"]
     taps = window * p["filter_channels"]
-    copied = 0 if _is_pointwise(w) else _pixels(w)
+    copied = 0 if _is_pointwise(w) else _pixels(w) * groups
     return {
         "call": 1,
         "two pixels": two,
+        "summed taps": two * taps,
         "four channels": two * fours,
         "four channels' taps": two * fours * taps,
         "one channel": two * rest,
@@ -215,7 +217,7 @@ def _depthwise_3x3_mve(p: Params) -> Passes:
 
 def _fully_connected(p: Params) -> Passes:
     rows, depth, channels = p["batches"], p["input_depth"], p["output_depth"]
-    passes: Passes = {"rows": rows}
+    passes: Passes = {"rows": rows, "summed taps": rows * depth}
     for name, count in (
         ("eight", channels // 8),
         ("four", channels % 8 // 4),
@@ -247,17 +249,18 @@ MODELS: Mapping[str, CostModel] = {
     "tidepool_conv_2d": CostModel(
         _conv_2d,
         {
-            "call": 114,
-            "two pixels": 172,
-            "four channels": 195,
-            "four channels' taps": 16.3,
-            "one channel": 115,
-            "one channel's taps": 6.2,
-            "copied rows": 57.2,
-            "copied taps": 0.8,
-            "taps across an edge": 6.4,
+            "call": 236,
+            "two pixels": 214,
+            "summed taps": 5.1,
+            "four channels": 285,
+            "four channels' taps": 11.1,
+            "one channel": 126,
+            "one channel's taps": 6.4,
+            "copied rows": 54.8,
+            "copied taps": 0.3,
+            "taps across an edge": 5.3,
         },
-        1982,
+        2424,
     ),
     "tidepool_conv_2d_dsp": CostModel(
         _conv_2d_dsp,
@@ -345,15 +348,16 @@ MODELS: Mapping[str, CostModel] = {
     "tidepool_fully_connected": CostModel(
         _fully_connected,
         {
-            "rows": 45.1,
-            "eight of a row": 214,
-            "eight's taps": 20,
-            "four of a row": 137,
-            "four's taps": 10.7,
-            "one of a row": 55,
+            "rows": 77,
+            "summed taps": 2.1,
+            "eight of a row": 280,
+            "eight's taps": 12.5,
+            "four of a row": 175,
+            "four's taps": 8.9,
+            "one of a row": 52.9,
             "one's taps": 3.2,
         },
-        1320,
+        1646,
     ),
     "tidepool_fully_connected_dsp": CostModel(
         _fully_connected_dsp,

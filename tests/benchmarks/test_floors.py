@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from floors import RATES, floor_of
+from floors import QUADS, RATES, floor_of
 
 from converters.tflite.builder import GraphBuilder
 from converters.tflite.graph import Activation, Graph, Padding
@@ -45,7 +45,7 @@ def dense(rows: int) -> Graph:
 
 @pytest.mark.parametrize(
     ("isa", "per_mac", "per_result"),
-    [(Isa.SCALAR, 7 / 5, 3), (Isa.DSP, 17 / 24, 3.5), (Isa.MVE, 14 / 128, 2)],
+    [(Isa.SCALAR, 21 / 16, 8), (Isa.DSP, 17 / 24, 3.5), (Isa.MVE, 14 / 128, 2)],
 )
 def test_convolutions_are_multiply_accumulates_and_results(
     isa: Isa, per_mac: float, per_result: float
@@ -58,14 +58,22 @@ def test_convolutions_are_multiply_accumulates_and_results(
 
 @pytest.mark.parametrize(
     ("isa", "per_mac", "per_result"),
-    [(Isa.SCALAR, 2, 3), (Isa.DSP, 27 / 32, 3.5), (Isa.MVE, 17 / 128, 2)],
+    [(Isa.SCALAR, 24 / 16, 8), (Isa.DSP, 27 / 32, 3.5), (Isa.MVE, 17 / 128, 2)],
 )
 def test_weights_of_a_single_row_serve_once_of_several_rows_more_often(
     isa: Isa, per_mac: float, per_result: float
 ) -> None:
     assert floor(dense(1), 2048, isa) == pytest.approx(2048 * per_mac + 16 * per_result)
     several = floor(dense(4), 8192, isa)
-    assert several == pytest.approx(8192 * RATES[isa].convolution + 64 * per_result)
+    rate = (QUADS if isa is Isa.SCALAR else RATES[isa]).convolution
+    assert several == pytest.approx(8192 * rate + 64 * per_result)
+
+
+def test_few_taps_are_cheaper_one_by_one_without_extensions() -> None:
+    options = Conv2DOptions(Padding.SAME, 1, 1, Activation.NONE, 1, 1)
+    graph = graph_of("CONV_2D", options, [(1, 4, 4, 3), (16, 3, 3, 3), (1, 4, 4, 16)])
+    macs = 4 * 4 * 16 * 3 * 3 * 3
+    assert floor(graph, macs, Isa.SCALAR) == pytest.approx(macs * 7 / 5 + 256 * 3)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +109,7 @@ def test_layers_without_products() -> None:
 
 
 def test_a_wider_level_is_never_slower() -> None:
-    levels = [RATES[isa] for isa in (Isa.SCALAR, Isa.DSP, Isa.MVE)]
+    levels = [QUADS, RATES[Isa.DSP], RATES[Isa.MVE]]
     for name in ("convolution", "dense", "addition", "pooled"):
         rates = [getattr(level, name) for level in levels]
         assert rates == sorted(rates, reverse=True)

@@ -3,7 +3,7 @@
  * Two windows at a time are copied to scratch memory, where padding is the input's zero point; then
  * they are multiplied with four output channels at a time. */
 #include "tidepool_images.h"
-#include "tidepool_scalar.h"
+#include "tidepool_quads.h"
 
 /* An output pixel's window. */
 typedef struct {
@@ -17,6 +17,7 @@ typedef struct {
 /* What does not change from window to window. */
 typedef struct {
     int32_t taps;
+    int32_t groups;
     int32_t filters;    /* output channels of a group */
     int32_t run;        /* input bytes that lie together */
     int32_t row_runs;   /* of a row of the window */
@@ -28,9 +29,10 @@ static layout layout_of(const tidepool_conv_2d_params *p)
     const tidepool_window *w = &p->window;
     const int whole = p->filter_channels == w->input_channels && w->dilation_width == 1;
     const int32_t places = whole ? w->filter_width : 1;
-    const layout result = {w->filter_height * w->filter_width * p->filter_channels,
-                           w->output_channels / (w->input_channels / p->filter_channels),
-                           places * p->filter_channels, w->filter_width / places, places};
+    const int32_t groups = w->input_channels / p->filter_channels;
+    const layout result = {w->filter_height * w->filter_width * p->filter_channels, groups,
+                           w->output_channels / groups, places * p->filter_channels,
+                           w->filter_width / places, places};
     return result;
 }
 
@@ -116,26 +118,38 @@ static void finish_pixels(const tidepool_channels *c, const int32_t *factors, co
     }
 }
 
-/* Channels `first` to `last` (exclusive) of two windows. */
-static void run_channels(const tidepool_channels *c, const tidepool_rows *windows, int32_t taps,
-                         int32_t first, int32_t last, int8_t *output, int32_t step)
+/* Where the weights of the next group are. */
+typedef struct {
+    const uint32_t *quads;
+    const int8_t *rest;
+} packed_weights;
+
+/* All output channels of a group for two windows. */
+static void run_group(const tidepool_conv_2d_params *p, const layout *l, int32_t group,
+                      packed_weights *weights, const int8_t *const *windows, int8_t *output,
+                      int32_t step)
 {
-    const int8_t *weights = c->weights + first * taps;
-    const int32_t *factors = c->factors + first * c->factor_step;
+    const tidepool_channels *c = &p->channels;
+    const int32_t taps = l->taps;
+    const int32_t quads_end = (group * l->filters) + (l->filters & -TIDEPOOL_FOUR);
+    const int32_t end = (group + 1) * l->filters;
+    const tidepool_row rows[2] = {
+        {windows[0], TIDEPOOL_QUADS_ZERO_POINT * tidepool_sum_bytes(windows[0], taps)},
+        {windows[1], TIDEPOOL_QUADS_ZERO_POINT * tidepool_sum_bytes(windows[1], taps)}};
     int32_t sums[2 * TIDEPOOL_FOUR];
-    for (; first + TIDEPOOL_FOUR <= last; first += TIDEPOOL_FOUR) {
-        tidepool_two_rows(windows, weights, taps, c->starts + first, sums);
-        finish_pixels(c, factors, sums, TIDEPOOL_FOUR, output + first, step);
-        weights += TIDEPOOL_FOUR * taps;
-        factors += TIDEPOOL_FOUR * c->factor_step;
+    int32_t channel = group * l->filters;
+    for (; channel < quads_end; channel += TIDEPOOL_FOUR) {
+        tidepool_rows_by_four(rows, weights->quads, taps, c->starts + channel, sums);
+        finish_pixels(c, c->factors + channel * c->factor_step, sums, TIDEPOOL_FOUR,
+                      output + channel, step);
+        weights->quads += taps;
     }
-    for (; first < last; ++first) {
-        sums[0] = c->starts[first];
+    for (; channel < end; ++channel) {
+        sums[0] = c->starts[channel];
         sums[1] = sums[0];
-        tidepool_add_products(weights, windows->first, windows->second, taps, sums);
-        finish_pixels(c, factors, sums, 1, output + first, step);
-        weights += taps;
-        factors += c->factor_step;
+        tidepool_add_products(weights->rest, windows[0], windows[1], taps, sums);
+        finish_pixels(c, c->factors + channel * c->factor_step, sums, 1, output + channel, step);
+        weights->rest += taps;
     }
 }
 
@@ -155,8 +169,8 @@ void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input
     const tidepool_window *w = &params->window;
     const layout l = layout_of(params);
     const int pointwise = is_pointwise(params, &l);
-    int32_t *const words = (int32_t *)(void *)scratch;
-    int8_t *const windows = (int8_t *)(words + l.taps);
+    int8_t *const first = (int8_t *)scratch;
+    int8_t *const second = first + ((l.taps + 3) & -4);
     int8_t *const begin = output;
     const int32_t pixels = w->batches * w->output_height * w->output_width;
     place next = {input, 0, 0, -w->pad_top, -w->pad_left};
@@ -164,25 +178,23 @@ void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input
         /* A last pixel by itself counts as two, at the same place. */
         const int32_t count = (left > 1) ? 2 : 1;
         const int32_t step = (count - 1) * w->output_channels;
+        const int8_t *const windows[2] = {first, second};
         const place at = next;
         advance(w, &next);
         const place other = next;
         advance(w, &next);
-        int32_t channel = 0;
-        for (int32_t first = 0; first < w->output_channels; first += l.filters) {
+        packed_weights weights = {params->quads, params->rest};
+        for (int32_t group = 0; group < l.groups; ++group) {
             if (pointwise) {
-                tidepool_copy_bytes(windows, input, count * l.taps);
+                tidepool_copy_bytes(first, input, l.taps);
+                tidepool_copy_bytes(second, input + (count - 1) * l.taps, l.taps);
                 input += count * l.taps;
             } else {
-                copy_window(params, &l, &at, channel, windows);
-                if (count == 2) {
-                    copy_window(params, &l, &other, channel, windows + l.taps);
-                }
+                copy_window(params, &l, &at, group * params->filter_channels, first);
+                copy_window(params, &l, (count == 2) ? &other : &at,
+                            group * params->filter_channels, second);
             }
-            const tidepool_rows rows = tidepool_join_rows(
-                windows, (count == 2) ? windows + l.taps : windows, l.taps, words);
-            run_channels(&params->channels, &rows, l.taps, first, first + l.filters, output, step);
-            channel += params->filter_channels;
+            run_group(params, &l, group, &weights, windows, output, step);
         }
         output += count * w->output_channels;
     }

@@ -212,7 +212,7 @@ static void run_channels(const tidepool_depthwise_conv_2d_params *p, const lines
         j.output = output + done * output_row;
         for (j.x = l->first; j.x < l->first + l->channels; ++j.x) {
             for (int32_t i = 0; i < p->depth_multiplier; ++i) {
-                j.weights = c->weights + channel * taps;
+                j.weights = p->weights + channel * taps;
                 j.start = c->starts[channel];
                 j.factor = c->factors + channel * c->factor_step;
                 if (small && w->stride_width == 1) {

@@ -8,8 +8,7 @@
 extern "C" {
 #endif
 
-/* Output channels of a convolution or a dense layer, packed ahead of time.
- *   weights      as the kernel says
+/* Output channels of a convolution or a dense layer, but for their weights.
  *   starts       [channels], what a sum starts with: the bias, and what zero points add to it
  *   factors      a triple for each channel if factor_step is 3, one for all if it is 0:
  *                general 0: multiplier * 2 - 2^32; 2^(right - 1) + (output zero point << right);
@@ -21,7 +20,6 @@ typedef struct {
     int32_t output_max;
     int32_t general;
     int32_t factor_step;
-    const int8_t *weights;
     const int32_t *starts;
     const int32_t *factors;
 } tidepool_channels;

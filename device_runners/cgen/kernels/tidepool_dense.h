@@ -10,13 +10,17 @@ extern "C" {
 #endif
 
 /* FULLY_CONNECTED: output[b][c] = sum over d of input[b][d] * weights[c][d].
- *   channels.weights  [input_depth], of four output channels at a time [input_depth][4], then one by
- *                     one those that are left; zero point weights_zero_point */
+ *   quads  weights of four output channels at a time, [output_depth / 4][input_depth] words of bytes
+ *          without sign, 128 added to each, the first channel's lowest
+ *   rest   those of up to three channels that are left, [output_depth % 4][input_depth]
+ *   weights_zero_point is that of both */
 typedef struct {
     int32_t batches;
     int32_t input_depth;
     int32_t output_depth;
     int32_t weights_zero_point;
+    const uint32_t *quads;
+    const int8_t *rest;
     tidepool_channels channels;
 } tidepool_fully_connected_params;
 

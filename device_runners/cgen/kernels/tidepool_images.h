@@ -31,14 +31,17 @@ typedef struct {
 } tidepool_window;
 
 /* CONV_2D. Groups = input_channels / filter_channels, which divides output_channels too.
- *   channels.weights  [group][filter_height][filter_width][filter_channels], of four output channels
- *                     at a time [..][4], then one by one those that are left of a group; symmetric
- *   scratch           two windows, by bytes and joined to words, aligned to a word:
- *                     6 * filter_height * filter_width * filter_channels bytes */
+ *   quads    symmetric weights of four output channels at a time, [group][filters / 4][filter_height]
+ *            [filter_width][filter_channels] words of bytes without sign, 128 added to each, the first
+ *            channel's lowest; filters = output_channels / groups
+ *   rest     those of up to three channels of a group that are left, [group][filters % 4][..]
+ *   scratch  two windows, aligned to words, and filled up to whole ones */
 typedef struct {
     tidepool_window window;
     int32_t filter_channels;
     int32_t input_zero_point;
+    const uint32_t *quads;
+    const int8_t *rest;
     tidepool_channels channels;
 } tidepool_conv_2d_params;
 
@@ -47,7 +50,7 @@ void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input
 
 /* DEPTHWISE_CONV_2D. Output channel c reads input channel c / depth_multiplier;
  * output_channels = input_channels * depth_multiplier.
- *   channels.weights  [output_channels][filter_height][filter_width], symmetric
+ *   weights           [output_channels][filter_height][filter_width], symmetric
  *   channels.starts   are for inputs with 128 added
  *   band              output rows whose input rows are in scratch at a time, at least 1
  *   scratch           these input rows of four channels, with the padding at both sides:
@@ -59,6 +62,7 @@ typedef struct {
     int32_t depth_multiplier;
     int32_t input_zero_point;
     int32_t band;
+    const int8_t *weights;
     tidepool_channels channels;
 } tidepool_depthwise_conv_2d_params;
 

@@ -91,9 +91,6 @@ def _check_shapes(context: OpContext) -> Iterator[str]:
     )
 
 
-_SCRATCH_BYTES = 6  # for a tap of two windows: by bytes, and joined to a word
-
-
 def _groups(context: OpContext) -> int:
     return context.input(0).shape[3] // context.input(1).shape[3]
 
@@ -121,17 +118,13 @@ def _emit(context: OpContext) -> Emission:
 def _portable(context: OpContext) -> Emission:
     source, output = context.input(0), context.output
     channels, filter_height, filter_width, depth = context.input(1).shape
-    groups = _groups(context)
-    packed = pack_channels(
-        context,
-        _by_channel(context),
-        _multipliers(context),
-        filters=channels // groups,
-    )
+    packed = pack_channels(context, _by_channel(context), _multipliers(context))
+    weights, arrays = packed.quads(channels // _groups(context))
     params = {
         "window": window_params(context, filter_height, filter_width),
         "filter_channels": depth,
         "input_zero_point": source.zero_point,
+        **weights,
         "channels": packed.params,
     }
     taps = filter_height * filter_width * depth
@@ -139,9 +132,9 @@ def _portable(context: OpContext) -> Emission:
         kernel="conv_2d",
         calls=(KernelCall("tidepool_conv_2d", "tidepool_conv_2d_params", params, (source.index,)),),
         summary=_summary(context),
-        constants=(*packed.arrays, *operand_arrays(context, 0)),
+        constants=(*arrays, *packed.arrays, *operand_arrays(context, 0)),
         macs=output.elements * taps,
-        scratch_bytes=_SCRATCH_BYTES * taps,
+        scratch_bytes=2 * 4 * -(-taps // 4),  # two windows, each of whole words
     )
 
 

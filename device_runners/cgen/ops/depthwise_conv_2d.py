@@ -32,7 +32,13 @@ from device_runners.cgen.int16_products import (
 )
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.mve_depthwise import depthwise_mve
-from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
+from device_runners.cgen.operation import (
+    Emission,
+    KernelCall,
+    OpContext,
+    Operation,
+    Symbol,
+)
 
 
 def _check(context: OpContext) -> Iterator[str]:
@@ -136,16 +142,17 @@ def _portable(context: OpContext) -> Emission:
         context,
         context.data(1).reshape(-1, channels).T,
         channel_multipliers(context, channels),
-        filters=1,
         input_offset=_INPUT_OFFSET,
     )
     window = window_params(context, filter_height, filter_width)
     band = _band(window)
+    taps = packed.weights()
     params = {
         "window": window,
         "depth_multiplier": multiplier,
         "input_zero_point": source.zero_point,
         "band": band,
+        "weights": Symbol(taps.name),
         "channels": packed.params,
     }
     name = "tidepool_depthwise_conv_2d"
@@ -153,7 +160,7 @@ def _portable(context: OpContext) -> Emission:
         kernel="depthwise_conv_2d",
         calls=(KernelCall(name, f"{name}_params", params, (source.index,)),),
         summary=_summary(context),
-        constants=(*packed.arrays, *operand_arrays(context, 0)),
+        constants=(taps, *packed.arrays, *operand_arrays(context, 0)),
         macs=output.elements * filter_height * filter_width,
         scratch_bytes=_lines_bytes(window, band),
     )

@@ -196,14 +196,15 @@ def _portable(context: OpContext) -> Emission:
         context,
         context.data(1),
         factors * (channels // len(factors)),
-        filters=channels,
         weights_zero_point=zero_point,
     )
+    weights, arrays = packed.quads(channels)
     params: dict[str, object] = {
         "batches": source.elements // depth,
         "input_depth": depth,
         "output_depth": channels,
         "weights_zero_point": zero_point,
+        **weights,
         "channels": packed.params,
     }
     name = "tidepool_fully_connected"
@@ -211,7 +212,7 @@ def _portable(context: OpContext) -> Emission:
         kernel="fully_connected",
         calls=(KernelCall(name, f"{name}_params", params, (source.index,)),),
         summary=f"{depth} to {channels}",
-        constants=(*packed.arrays, *operand_arrays(context, 0)),
+        constants=(*arrays, *packed.arrays, *operand_arrays(context, 0)),
         macs=output.elements * depth,
     )
 

@@ -17,7 +17,7 @@ from converters.tflite import read_graph
 from converters.tflite.builder import GraphBuilder
 from converters.tflite.graph import Activation, Graph, Padding
 from converters.tflite.multiplier import quantize_multiplier
-from converters.tflite.options import Conv2DOptions
+from converters.tflite.options import Conv2DOptions, FullyConnectedOptions
 from device_runners.cgen import Isa, build
 from device_runners.cgen.channel_packing import _short_form
 from device_runners.cgen.operation import OpContext
@@ -98,7 +98,27 @@ def test_layers_with_the_same_weights_share_them(tmp_path: Path) -> None:
         b.output(b.op("CONV_2D", [x, w], options, shape=shape, scale=0.5, zero_point=3, version=3))
     artifacts = build(int8_model(b.graph(), "heads"), tmp_path / "aot")
     text = (artifacts.directory / "heads.c").read_text()
-    assert len(re.findall(r"int8_t \w*weights\w*\[40\] = ", text)) == 1
+    assert len(re.findall(r"uint32_t \w*quads\w*\[8\] = ", text)) == 1
+    assert len(re.findall(r" int8_t \w*rest\w*\[8\] = ", text)) == 1
+
+
+@pytest.mark.parametrize("depth", [255, 256, 257, 700])
+def test_the_largest_sums_come_apart_again(depth: int, tmp_path: Path) -> None:
+    """Four sums share three words: at most 256 products of -128 and 255 fit."""
+    b = GraphBuilder("extremes")
+    ends = np.array([[i >> bit & 1 for bit in range(4)] for i in range(16)])
+    weights = np.repeat(np.where(ends.ravel(), 127, -128)[:, None], depth, axis=1)
+    x = b.input((3, depth), 0.1, 0)
+    w = b.constant(weights.astype(np.int8), scales=[0.01])
+    options = FullyConnectedOptions()
+    shape = (3, len(weights))
+    output = b.op(
+        "FULLY_CONNECTED", [x, w], options, shape=shape, scale=90.0, zero_point=0, version=4
+    )
+    b.output(output)
+    rows = np.array([[-128], [127], [1]]).repeat(depth, axis=1)
+    samples = [[rows.astype(np.int8)]]
+    assert_every_tensor_equals_reference(b.graph(), samples, tmp_path, flags=SANITIZED)
 
 
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])

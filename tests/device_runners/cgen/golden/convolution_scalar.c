@@ -25,13 +25,11 @@
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
 /* tensor_1, packed */
-static const _Alignas(16) int8_t t1_weights_4[108] = {
-    -127, 107, 86, 65, -90, -111, 123, 102, -53, -74, -95, -116, -16, -37, -58, -79, 21, 0, -21,
-    -42, 58, 37, 16, -5, 95, 74, 53, 32, -123, 111, 90, 69, -86, -107, 127, 106, -49, -70, -91,
-    -112, -12, -33, -54, -75, 25, 4, -17, -38, 62, 41, 20, -1, 99, 78, 57, 36, -119, 115, 94, 73,
-    -82, -103, -124, 110, -45, -66, -87, -108, -8, -29, -50, -71, 29, 8, -13, -34, 66, 45, 24, 3,
-    103, 82, 61, 40, -115, 119, 98, 77, -78, -99, -120, 114, -41, -62, -83, -104, -4, -25, -46, -67,
-    33, 12, -9, -30, 70, 49, 28, 7
+static const _Alignas(16) uint32_t t1_weights_quads_4[27] = {
+    0xc1d6eb01u, 0xe6fb1126u, 0x0c21364bu, 0x31465b70u, 0x566b8095u, 0x7b90a5bau, 0xa0b5cadfu,
+    0xc5daef05u, 0xeaff152au, 0x10253a4fu, 0x354a5f74u, 0x5a6f8499u, 0x7f94a9beu, 0xa4b9cee3u,
+    0xc9def309u, 0xee04192eu, 0x14293e53u, 0x394e6378u, 0x5e73889du, 0x8398adc2u, 0xa8bdd2e7u,
+    0xcde2f70du, 0xf2081d32u, 0x182d4257u, 0x3d52677cu, 0x62778ca1u, 0x879cb1c6u
 };
 
 static const _Alignas(16) int32_t op0_starts[4] = {
@@ -64,12 +62,13 @@ static const tidepool_conv_2d_params op0_params = {
     },
     .filter_channels = 3,
     .input_zero_point = -128,
+    .quads = t1_weights_quads_4,
+    .rest = NULL,
     .channels = {
         .output_min = -128,
         .output_max = 127,
         .general = 0,
         .factor_step = 3,
-        .weights = t1_weights_4,
         .starts = op0_starts,
         .factors = op0_factors,
     },
@@ -79,19 +78,16 @@ static const tidepool_conv_2d_params op0_params = {
 
 void convolution_invoke(uint8_t *arena)
 {
-    TRACE(0, 208, 48);
-    DEAD(0, 208);
+    TRACE(0, 32, 48);
+    DEAD(0, 32);
+    DEAD(80, 64);
 
     /* 0: CONV_2D, 3x3 window, stride 1x1, SAME
-     * in  0: 1x4x4x3 int8, scale 0.5, zero point -128, at 208
+     * in  0: 1x4x4x3 int8, scale 0.5, zero point -128, at 32
      * in  1: 4x3x3x3 int8, 4 scales, constant
      * in  2: 4 int32, 4 scales, constant
-     * out 3: 1x4x4x4 int8, scale 2, zero point -128, at 176 */
-    tidepool_conv_2d(&op0_params,
-                     (const int8_t *)&arena[208],
-                     (int8_t *)&arena[176],
-                     &arena[0]);
-    TRACE(3, 176, 64);
-    DEAD(0, 176);
-    DEAD(240, 16);
+     * out 3: 1x4x4x4 int8, scale 2, zero point -128, at 0 */
+    tidepool_conv_2d(&op0_params, (const int8_t *)&arena[32], (int8_t *)&arena[0], &arena[80]);
+    TRACE(3, 0, 64);
+    DEAD(64, 80);
 }

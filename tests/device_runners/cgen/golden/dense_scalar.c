@@ -25,10 +25,9 @@
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
 /* tensor_1, packed */
-static const _Alignas(16) int8_t t1_weights_4[48] = {
-    -127, 62, -4, -70, -90, 99, 33, -33, -53, -119, 70, 4, -16, -82, 107, 41, 21, -45, -111, 78, 58,
-    -8, -74, 115, 95, 29, -37, -103, -123, 66, 0, -66, -86, 103, 37, -29, -49, -115, 74, 8, -12,
-    -78, 111, 45, 25, -41, -107, 82
+static const _Alignas(16) uint32_t t1_weights_quads_4[12] = {
+    0x3a7cbe01u, 0x5fa1e326u, 0x84c6094bu, 0xa9eb2e70u, 0xce115395u, 0xf33678bau, 0x195b9ddfu,
+    0x3e80c205u, 0x63a5e72au, 0x88ca0d4fu, 0xadef3274u, 0xd2155799u
 };
 
 static const _Alignas(16) int32_t op0_starts[4] = {
@@ -46,12 +45,13 @@ static const tidepool_fully_connected_params op0_params = {
     .input_depth = 12,
     .output_depth = 4,
     .weights_zero_point = 0,
+    .quads = t1_weights_quads_4,
+    .rest = NULL,
     .channels = {
         .output_min = -128,
         .output_max = 127,
         .general = 0,
         .factor_step = 0,
-        .weights = t1_weights_4,
         .starts = op0_starts,
         .factors = op0_factors,
     },

@@ -24,8 +24,8 @@
 
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
-/* tensor_1, packed */
-static const _Alignas(16) int8_t t1_weights_1[36] = {
+/* tensor_1 */
+static const _Alignas(16) int8_t t1_weights[36] = {
     -127, 21, -86, 62, -45, 103, -4, -111, 37, -90, 58, -49, 99, -8, -115, 33, -74, 74, -53, 95,
     -12, -119, 29, -78, 70, -37, 111, -16, -123, 25, -82, 66, -41, 107, 0, -107
 };
@@ -61,12 +61,12 @@ static const tidepool_depthwise_conv_2d_params op0_params = {
     .depth_multiplier = 1,
     .input_zero_point = -128,
     .band = 4,
+    .weights = t1_weights,
     .channels = {
         .output_min = -128,
         .output_max = 127,
         .general = 0,
         .factor_step = 3,
-        .weights = t1_weights_1,
         .starts = op0_starts,
         .factors = op0_factors,
     },
