@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -26,6 +27,7 @@ from device_runners.runner import Artifacts
 WARNING_FLAGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wpedantic", "-Werror")
 SANITIZER_FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 _TIMEOUT_SECONDS = 300
+_INCLUDE = re.compile(rb'^#include "(tidepool_\w+\.h)"', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -217,10 +219,7 @@ class HostBuild:
 
     def _kernel_object(self, source: Path) -> Path:
         """The compiled kernel, under a name that says what it was made of."""
-        headers = sorted(source.parent.glob("tidepool_*.h"))
-        content = b"\0".join(
-            [file.read_bytes() for file in (source, *headers)] + ["\0".join(self._command).encode()]
-        )
+        content = b"\0".join([*_with_headers(source), "\0".join(self._command).encode()])
         target = self._cache / f"{source.stem}-{hashlib.sha256(content).hexdigest()[:16]}.o"
         if not target.exists():
             handle, name = tempfile.mkstemp(dir=self._cache, suffix=".o")
@@ -239,6 +238,17 @@ class HostBuild:
                 f"{self._command[0]} refuses the sources of {self._name}:\n{result.stderr[-4000:]}",
                 hint="this is a defect of the code generator: please report it with the model",
             )
+
+
+def _with_headers(source: Path) -> list[bytes]:
+    """A source's text and that of the headers beside it that it includes, directly or not."""
+    texts, waiting = {}, [source.name]
+    while waiting:
+        name = waiting.pop()
+        if name not in texts:
+            texts[name] = (source.parent / name).read_bytes()
+            waiting += [header.decode() for header in _INCLUDE.findall(texts[name])]
+    return [texts[name] for name in sorted(texts)]
 
 
 class _Stream:
