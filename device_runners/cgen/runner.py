@@ -199,8 +199,8 @@ def _check_operator(context: OpContext, index: int) -> list[Finding]:
     way_out = _WITH_INT8 if is_wide(context) else _WITH_TFLM
     operation = operations().get(operator.opcode)
     if operation is None:
-        sentence = f"is not supported; supported are {supported_opcodes()}"
-        return [finding(sentence, f"replace the op in the model, or {way_out}")]
+        hint = f"replace the op in the model, or {way_out}; supported are {supported_opcodes()}"
+        return [finding("is not supported", hint)]
     if operator.version > operation.versions:
         sentence = f"has version {operator.version}; versions up to {operation.versions} are known"
         return [finding(sentence, "convert the model with int8 tensors and default options")]

@@ -88,16 +88,13 @@ def test_a_float_model_is_refused_by_name(tmp_path) -> None:
 
 
 def test_ops_without_generated_c_point_to_the_other_runtime(tmp_path) -> None:
-    b = GraphBuilder("batches")
-    x = b.input((1, 4, 4, 1), 0.1, 0)
-    blocks = b.constant(np.array([2, 2], np.int32))
-    paddings = b.constant(np.zeros((2, 2), np.int32))
-    inputs = [x, blocks, paddings]
-    shape = (4, 2, 2, 1)
-    b.output(b.op("SPACE_TO_BATCH_ND", inputs, None, shape=shape, scale=0.1, zero_point=0))
-    path = tmp_path / "batches.tflite"
+    b = GraphBuilder("places")
+    x = b.input((4, 3), 0.1, 0)
+    places = b.constant(np.array([[2], [0]], np.int32))
+    b.output(b.op("GATHER_ND", [x, places], None, shape=(2, 3), scale=0.1, zero_point=0))
+    path = tmp_path / "places.tflite"
     path.write_bytes(write_graph(b.graph()))
-    with pytest.raises(TidepoolError, match="SPACE_TO_BATCH_ND") as raised:
+    with pytest.raises(TidepoolError, match="GATHER_ND") as raised:
         export(resolve(path), settings(tmp_path), "cmake", "aot", None, Silent())
     assert "TFLM" in raised.value.hint
     assert export(resolve(path), settings(tmp_path), "cmake", "tflm", None, Silent()).files

@@ -228,6 +228,32 @@ def depth_to_space(g: RandomGraph, x: Value) -> None:
     _same(g, x, "DEPTH_TO_SPACE", [x.index], DepthToSpaceOptions(block), shape)
 
 
+def space_to_batch(g: RandomGraph, x: Value) -> None:
+    """With what brings the batches back, as they are about a dilated convolution."""
+    signal = x.shape[1] == 1 and g.chance(0.7)
+    if signal:
+        reshape_to(g, x, (x.shape[0], *x.shape[2:]))
+        x = g.values[-1]
+    sizes = np.array(x.shape[1:-1])
+    block = np.array([g.between(1, 3) for _ in sizes])
+    before = np.array([g.between(0, 2) for _ in sizes])
+    after = -(sizes + before) % block + block * g.between(0, 1)
+    inner = (sizes + before + after) // block
+    images = x.shape[0] * int(block.prod())
+    version = 3 if signal else 2
+
+    def add(opcode: str, edges: np.ndarray, batches: int, shape: np.ndarray) -> None:
+        inputs = [g.values[-1].index if opcode[0] == "B" else x.index, integers(g, block)]
+        inputs.append(g.builder.constant(edges.astype(np.int32)))
+        _same(g, x, opcode, inputs, None, (batches, *shape.tolist(), x.shape[-1]), version)
+
+    paddings = np.stack([before, after], axis=1)
+    add("SPACE_TO_BATCH_ND", paddings, images, inner)
+    if g.chance(0.8):
+        crops = g.rng.integers(0, paddings + 1)
+        add("BATCH_TO_SPACE_ND", crops, x.shape[0], inner * block - crops.sum(axis=1))
+
+
 def resize_nearest_neighbor(g: RandomGraph, x: Value) -> None:
     options = ResizeNearestNeighborOptions(g.chance(0.3), g.chance(0.4))
     _resize(g, x, "RESIZE_NEAREST_NEIGHBOR", options)

@@ -59,6 +59,26 @@ typedef struct {
 
 void tidepool_take(const tidepool_take_params *params, const int8_t *input, int8_t *output);
 
+/* SPACE_TO_BATCH_ND: pixel (y, x) of image b, the padding included, goes to image
+ * ((y % block_height) * block_width + x % block_width) * batches + b.
+ *   value        the padding's; what lies behind the input needs no field */
+typedef struct {
+    int32_t batches;
+    int32_t height; /* of the input */
+    int32_t width;
+    int32_t channels;
+    int32_t block_height;
+    int32_t block_width;
+    int32_t pad_top;
+    int32_t pad_left;
+    int32_t output_height;
+    int32_t output_width;
+    int32_t value;
+} tidepool_space_to_batch_params;
+
+void tidepool_space_to_batch(const tidepool_space_to_batch_params *params, const int8_t *input,
+                             int8_t *output);
+
 #ifdef __cplusplus
 }
 #endif

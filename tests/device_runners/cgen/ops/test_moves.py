@@ -176,6 +176,22 @@ def test_a_resize_that_reads_beyond_the_image_in_the_reference_is_refused() -> N
     assert "the reference reads beyond the image" in check(graph).blocking[0].message
 
 
+@pytest.mark.parametrize(
+    ("shape", "block", "paddings", "batches"),
+    [
+        ((2, 9, 3), [4], [[2, 1]], (8, 3, 3)),  # a signal, as of a dilated Conv1D
+        ((2, 5, 6, 5), [3, 2], [[1, 3], [0, 2]], (12, 3, 4, 5)),
+        ((1, 4, 4, 4), [2, 2], [[4, 0], [0, 4]], (4, 4, 4, 4)),  # whole blocks of padding
+    ],
+)
+def test_space_to_batch_and_back(
+    tmp_path: Path, shape: Shape, block: list[int], paddings: list[list[int]], batches: Shape
+) -> None:
+    operands = [block, paddings]
+    assert_equal(moving("SPACE_TO_BATCH_ND", shape, operands, None, [batches]), tmp_path / "there")
+    assert_equal(moving("BATCH_TO_SPACE_ND", batches, operands, None, [shape]), tmp_path / "back")
+
+
 def test_gather_of_several_dimensions(tmp_path: Path) -> None:
     indices = [[2, 0, 2], [1, 1, 0]]
     graph = moving("GATHER", (2, 3, 4), [indices], GatherOptions(axis=1), [(2, 2, 3, 4)])
@@ -213,6 +229,26 @@ def test_gather_of_several_dimensions(tmp_path: Path) -> None:
         (
             moving("SPACE_TO_DEPTH", (1, 3, 4, 1), [], SpaceToDepthOptions(2), [(1, 1, 2, 4)]),
             "has blocks of 2 in 3x4",
+        ),
+        (
+            moving("SPACE_TO_BATCH_ND", (1, 5, 2), [[2], [[0, 0]]], None, [(2, 2, 2)]),
+            "has blocks of (1, 2) in 1x5, the padding included",
+        ),
+        (
+            moving("SPACE_TO_BATCH_ND", (1, 4, 2), [[2, 2], [[0, 0]]], None, [(2, 2, 2)]),
+            "has blocks [2, 2] and paddings [[0, 0]] for 3 dimensions",
+        ),
+        (
+            moving("BATCH_TO_SPACE_ND", (4, 2, 2), [[0], [[0, 0]]], None, [(4, 2, 2)]),
+            "has blocks [0] and crops [[0, 0]]",
+        ),
+        (
+            moving("BATCH_TO_SPACE_ND", (3, 2, 2), [[2], [[0, 0]]], None, [(1, 4, 2)]),
+            "makes blocks of (1, 2) of 3 images",
+        ),
+        (
+            moving("BATCH_TO_SPACE_ND", (4, 2), [[2], [[0, 0]]], None, [(2, 4)]),
+            "has an input of 2 dimensions",
         ),
         (moving("GATHER", (3,), [[3]], GatherOptions(), [(1,)]), "gathers indices 3 to 3 of 3"),
         (
