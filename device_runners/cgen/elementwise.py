@@ -1,28 +1,19 @@
-"""What ADD and MUL, and RELU, RELU6 and QUANTIZE, share."""
+"""What ADD and MUL and their like share: broadcasting, and operands in place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from converters.tflite.graph import Activation, Tensor
-from converters.tflite.multiplier import Multiplier, quantize_multiplier
+from converters.tflite.graph import Tensor
 from device_runners.cgen import checks
 from device_runners.cgen.c_text import c_type
 from device_runners.cgen.operation import (
     ConstantArray,
-    Emission,
-    KernelCall,
     OpContext,
-    Operation,
 )
-from device_runners.cgen.requantization import activation_range
 
 MAX_BROADCAST_DIMENSIONS = 6
 """Of the reference, and of ``tidepool_broadcast``."""
-# 255 << 22 is below 2^30: the left shift of a difference of int8 values can't overflow.
-RESCALE_SHIFT_LIMIT = 22
 
 
 def broadcast_shape(first: Sequence[int], second: Sequence[int]) -> tuple[int, ...] | None:
@@ -102,55 +93,3 @@ def operand_arrays(context: OpContext, *positions: int) -> tuple[ConstantArray, 
         for tensor in (context.input(position) for position in positions)
         if tensor.data is not None
     )
-
-
-def check_rescale(context: OpContext, multiplier: Multiplier) -> Iterator[str]:
-    """A shape that stays, and a factor that can't overflow."""
-    yield from checks.output_shape(context, context.input(0).shape)
-    if multiplier.shift > RESCALE_SHIFT_LIMIT:
-        yield (
-            f"scales by more than 2^{RESCALE_SHIFT_LIMIT} (from {context.input(0).scale:.9g} to "
-            f"{context.output.scale:.9g})"
-        )
-
-
-def rescale(context: OpContext, multiplier: Multiplier, low: int, high: int) -> Emission:
-    """A call of ``tidepool_rescale``."""
-    source, output = context.input(0), context.output
-    params: dict[str, object] = {
-        "count": output.elements,
-        "input_zero_point": source.zero_point,
-        "multiplier": multiplier.value,
-        "shift": multiplier.shift,
-        "output_zero_point": output.zero_point,
-        "output_min": low,
-        "output_max": high,
-    }
-    return Emission(
-        kernel="rescale",
-        calls=(KernelCall("tidepool_rescale", "tidepool_rescale_params", params, (source.index,)),),
-        constants=operand_arrays(context, 0),
-        in_place=(source.index,),
-    )
-
-
-def activation_multiplier(context: OpContext) -> Multiplier:
-    """input scale / output scale; the reference divides in float32 for RELU and its like."""
-    ratio = np.float32(context.input(0).scale) / np.float32(context.output.scale)
-    return quantize_multiplier(float(ratio))
-
-
-def activation_operation(opcode: str, activation: Activation) -> Operation:
-    """An activation as an operator of its own: a change of scale and a clamp."""
-
-    def check(context: OpContext) -> Iterator[str]:
-        basics = list(checks.int8_activations(context))
-        yield from basics
-        if not basics:
-            yield from check_rescale(context, activation_multiplier(context))
-
-    def emit(context: OpContext) -> Emission:
-        low, high = activation_range(context.output, activation)
-        return rescale(context, activation_multiplier(context), low, high)
-
-    return Operation(opcode, versions=2, inputs=(1, 1), check=check, emit=emit)

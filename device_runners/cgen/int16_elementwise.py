@@ -12,8 +12,6 @@ from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import AddOptions
 from device_runners.cgen import checks
 from device_runners.cgen.elementwise import (
-    activation_multiplier,
-    activation_operation,
     broadcast_params,
     check_broadcast,
     in_place_operands,
@@ -28,6 +26,7 @@ from device_runners.cgen.operation import (
     Operation,
 )
 from device_runners.cgen.requantization import activation_range
+from device_runners.cgen.rescaling import activation_multiplier, activation_operation
 
 _LEFT_SHIFT = 15  # ADD_LEFT_SHIFT of the kernel
 _POWER_SHIFT_LIMIT = 15

@@ -8,8 +8,8 @@ import numpy as np
 
 from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
-from device_runners.cgen.elementwise import RESCALE_SHIFT_LIMIT
 from device_runners.cgen.operation import OpContext
+from device_runners.cgen.rescaling import RESCALE_SHIFT_LIMIT
 from device_runners.cgen.tables import differences, table_operation
 
 

@@ -10,9 +10,9 @@ from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import LeakyReluOptions
 from device_runners.cgen import checks, int16_elementwise
-from device_runners.cgen.elementwise import RESCALE_SHIFT_LIMIT
 from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.operation import Emission, OpContext
+from device_runners.cgen.rescaling import RESCALE_SHIFT_LIMIT
 from device_runners.cgen.tables import differences, table_operation
 
 

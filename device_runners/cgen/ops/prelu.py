@@ -9,8 +9,8 @@ import numpy as np
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen import checks
 from device_runners.cgen.binary import binary_emission, check_operands
-from device_runners.cgen.elementwise import RESCALE_SHIFT_LIMIT
 from device_runners.cgen.operation import Emission, OpContext, Operation
+from device_runners.cgen.rescaling import RESCALE_SHIFT_LIMIT
 
 _MAX_DIMENSIONS = 4  # of the reference
 # A product of two differences is at most 255^2 < 2^16: 14 more bits stay below 2^30.

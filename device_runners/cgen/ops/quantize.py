@@ -9,10 +9,10 @@ import numpy as np
 from converters.tflite.graph import TensorType
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from device_runners.cgen import checks, int16_elementwise
-from device_runners.cgen.elementwise import check_rescale, rescale
 from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.operation import Emission, OpContext, Operation
 from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
+from device_runners.cgen.rescaling import check_rescale, rescale
 
 
 def _multiplier(context: OpContext) -> Multiplier:

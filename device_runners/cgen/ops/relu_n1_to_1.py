@@ -5,6 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from converters.tflite.graph import Activation
-from device_runners.cgen.elementwise import activation_operation
+from device_runners.cgen.rescaling import activation_operation
 
 OP = replace(activation_operation("RELU_N1_TO_1", Activation.RELU_N1_TO_1), versions=1)

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from converters.tflite.graph import Operator
-from converters.tflite.multiplier import Multiplier
+from device_runners.cgen.affine_scale import AffineScale
 from device_runners.cgen.operation import Emission, OpContext
 from device_runners.cgen.program import Program, Saving
 from device_runners.cgen.registry import operations
 from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
-_VALUES = range(INT8_MIN, INT8_MAX + 1)
+_VALUES = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int64)
 
 
 def match(program: Program, operator: Operator) -> bool:
@@ -51,14 +51,10 @@ def _is_identity(emission: Emission) -> bool:
         return False
     if call.function == "tidepool_lookup":
         tables = [array.values for array in emission.constants if array.values.size == len(_VALUES)]
-        return len(tables) == 1 and np.array_equal(tables[0].ravel(), np.array(_VALUES))
+        return len(tables) == 1 and np.array_equal(tables[0].ravel(), _VALUES)
     if call.function != "tidepool_rescale":
         return False
-    return all(_rescaled(call.params, value) == value for value in _VALUES)
-
-
-def _rescaled(params: Mapping[str, Any], value: int) -> int:
-    """What ``tidepool_rescale`` makes of a value."""
-    multiplier = Multiplier(params["multiplier"], params["shift"])
-    scaled = multiplier.apply(value - params["input_zero_point"]) + params["output_zero_point"]
-    return int(min(max(scaled, params["output_min"]), params["output_max"]))
+    params: Mapping[str, Any] = call.params
+    scale = AffineScale(params["factor"], params["addend"], params["shift"])
+    results = np.clip(scale.apply(_VALUES), params["output_min"], params["output_max"])
+    return np.array_equal(results, _VALUES)
