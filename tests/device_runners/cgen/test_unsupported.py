@@ -42,8 +42,7 @@ def test_every_unsupported_op_is_named_with_its_output_and_the_supported_ones(
         build(int8_model(graph), tmp_path / "out")
     assert "operator 0 COS (output 'tensor_1') is not supported" in caught.value.message
     assert "operator 2 FLOOR (output 'tensor_3') is not supported" in caught.value.message
-    assert "CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D" in caught.value.message
-    assert caught.value.hint
+    assert "CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D" in (caught.value.hint or "")
     assert list(tmp_path.iterdir()) == []
 
 
