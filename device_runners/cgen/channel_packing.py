@@ -150,6 +150,16 @@ def _short_forms(
     return found
 
 
+def factor_of(
+    multiplier: Multiplier, low: int, high: int, zero_point: int
+) -> tuple[int, tuple[int, int, int]]:
+    """(general, factor) as in ``tidepool_channels``, for sums from ``low`` to ``high``."""
+    short = _short_form(multiplier, low, high, zero_point)
+    if short is None or short.constant:
+        return 1, (multiplier.value, zero_point, multiplier.shift)
+    return 0, short.factor
+
+
 def _short_form(multiplier: Multiplier, low: int, high: int, zero_point: int) -> _Channel | None:
     """The factor ``(2 m - 2**32, 2**(right - 1) + (zero point << right), right)``, or None.
 

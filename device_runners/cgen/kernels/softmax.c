@@ -9,16 +9,14 @@
 #define GUESS_CONSTANT INT32_C(1515870810)
 #define GUESS_SLOPE INT32_C(-1010580540)
 
-static int32_t saturating_double(int32_t x, int32_t times)
+/* x * 2^n, clamped to 32 bits. */
+static int32_t saturating_double(int32_t x, int32_t n)
 {
-    int64_t wide = x;
-    for (int32_t i = 0; i < times; ++i) {
-        wide *= 2;
-    }
-    if (wide > INT32_MAX) {
+    const int32_t limit = INT32_MAX >> n;
+    if (x > limit) {
         return INT32_MAX;
     }
-    return (wide < INT32_MIN) ? INT32_MIN : (int32_t)wide;
+    return (x < -limit - 1) ? INT32_MIN : x * (INT32_C(1) << n);
 }
 
 /* 1 / (1 + x) in Q0.31 for x in [0, 1), Q0.31: three Newton-Raphson steps r += r (1 - d r) for
@@ -36,46 +34,55 @@ static int32_t reciprocal_of_one_plus(int32_t x)
     return saturating_double(r, 1);
 }
 
-static int32_t leading_zeros(uint32_t x)
+/* round(x / 2^n), ties upwards; x < 2^31, 1 <= n < 32. */
+static inline uint32_t rounding_shift(uint32_t x, int32_t n)
 {
-    int32_t count = 0;
-    while (count < 32 && (x & (UINT32_C(1) << (31 - count))) == 0) {
-        ++count;
+    return (x + (UINT32_C(1) << (n - 1))) >> n;
+}
+
+static int32_t maximum(const int8_t *input, int32_t count)
+{
+    int32_t max = INT8_MIN;
+    for (int32_t i = 0; i < count; ++i) {
+        max = (input[i] > max) ? input[i] : max;
     }
-    return count;
+    return max;
 }
 
 static void softmax_row(const tidepool_softmax_params *p, const int8_t *input, int8_t *output)
 {
-    int32_t max = INT8_MIN;
-    for (int32_t i = 0; i < p->depth; ++i) {
-        max = (input[i] > max) ? input[i] : max;
-    }
-
-    int32_t sum = 0;
-    for (int32_t i = 0; i < p->depth; ++i) {
+    /* The output might alias the parameters, for all that a compiler knows. */
+    const int32_t depth = p->depth;
+    const int32_t count = p->exponentials_count;
+    const int32_t *const exponentials = p->exponentials;
+    const int32_t max = maximum(input, depth);
+    uint32_t sum = 0;
+    for (int32_t i = 0; i < depth; ++i) {
         const int32_t distance = max - input[i];
-        if (distance < p->exponentials_count) {
-            sum += tidepool_rounding_shift(p->exponentials[distance], SUM_INTEGER_BITS);
+        if (distance < count) {
+            sum += rounding_shift((uint32_t)exponentials[distance], SUM_INTEGER_BITS);
         }
     }
 
     /* sum = (1 + x) * 2^(SUM_INTEGER_BITS - headroom), x in [0, 1). The maximum itself adds 1,
-     * so that the sum is at least 1. */
-    const int32_t headroom = leading_zeros((uint32_t)sum);
-    const uint32_t fraction = ((uint32_t)sum << headroom) - (UINT32_C(1) << 31);
-    const int32_t reciprocal = reciprocal_of_one_plus((int32_t)fraction);
-    /* 8 bits of result. Up to 34, when everything rounds to 0: there the reference aborts. */
-    const int32_t shift = SUM_INTEGER_BITS - headroom + 31 - 8;
-
-    for (int32_t i = 0; i < p->depth; ++i) {
+     * so that the sum is at least 1. 8 bits of result. */
+    int32_t shift = SUM_INTEGER_BITS + 31 - 8;
+    for (; (sum & 0x80000000u) == 0; sum <<= 1) {
+        --shift;
+    }
+    uint32_t doubled = 2u * (uint32_t)reciprocal_of_one_plus((int32_t)(sum - 0x80000000u));
+    if (shift > 31) { /* everything rounds to 0: there the reference aborts */
+        doubled = 0;
+        shift = 31;
+    }
+    for (int32_t i = 0; i < depth; ++i) {
         const int32_t distance = max - input[i];
-        int32_t result = INT8_MIN;
-        if (distance < p->exponentials_count) {
-            const int32_t share = tidepool_high_mul(reciprocal, p->exponentials[distance]);
-            result += tidepool_rounding_shift(share, shift);
+        uint32_t result = 0;
+        if (distance < count) {
+            const uint64_t share = (uint64_t)doubled * (uint32_t)exponentials[distance];
+            result = rounding_shift((uint32_t)((share + 0x80000000u) >> 32), shift);
         }
-        output[i] = (int8_t)tidepool_clamp(result, INT8_MIN, INT8_MAX);
+        output[i] = (int8_t)((int32_t)(result > UINT8_MAX ? UINT8_MAX : result) + INT8_MIN);
     }
 }
 

@@ -29,7 +29,9 @@ void tidepool_fully_connected(const tidepool_fully_connected_params *params, con
 
 /* BATCH_MATMUL: output[b][i][j] = sum over k of input_1[b1][i][k] * input_2[b2][k][j], in one to
  * three batch dimensions, each operand with its strides in elements (0 where it is repeated).
- * factor = scale 1 * scale 2 / output scale. */
+ *   factor   as in tidepool_channels, of the one kind or the other
+ *   scratch  aligned to words: two columns in halves and two rows, each filled up to whole words:
+ *            depth rounded up to a multiple of 4, times 6 */
 typedef struct {
     int32_t batches[3];
     int32_t batch_strides_1[3];
@@ -43,13 +45,12 @@ typedef struct {
     int32_t column_stride_2;
     int32_t zero_point_1;
     int32_t zero_point_2;
-    int32_t multiplier;
-    int32_t shift;
-    int32_t output_zero_point;
+    int32_t general;
+    int32_t factor[3];
 } tidepool_batch_matmul_params;
 
 void tidepool_batch_matmul(const tidepool_batch_matmul_params *params, const int8_t *input_1,
-                           const int8_t *input_2, int8_t *output);
+                           const int8_t *input_2, int8_t *output, uint8_t *scratch);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@ from converters.tflite.graph import Tensor
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import BatchMatMulOptions
 from device_runners.cgen import checks
+from device_runners.cgen.channel_packing import factor_of
 from device_runners.cgen.elementwise import broadcast_shape, operand_arrays
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 
@@ -93,23 +94,25 @@ def _emit(context: OpContext) -> Emission:
     left, right, output = context.input(0), context.input(1), context.output
     first, second = _operands(context)
     batches = output.shape[:-2]
-    multiplier = _multiplier(context)
+    depth = first.columns[0]
+    # Of the largest differences of int8 values from a zero point.
+    bound = depth * 255 * 255
+    general, factor = factor_of(_multiplier(context), -bound, bound, output.zero_point)
     params: dict[str, object] = {
         "batches": (1,) * (_MAX_BATCH_DIMENSIONS - len(batches)) + batches,
         "batch_strides_1": _batch_strides(first.batches, first.rows[0] * first.columns[0]),
         "batch_strides_2": _batch_strides(second.batches, second.rows[0] * second.columns[0]),
         "rows": first.rows[0],
         "columns": second.columns[0],
-        "depth": first.columns[0],
+        "depth": depth,
         "row_stride_1": first.rows[1],
         "depth_stride_1": first.columns[1],
         "depth_stride_2": second.rows[1],
         "column_stride_2": second.columns[1],
         "zero_point_1": left.zero_point,
         "zero_point_2": right.zero_point,
-        "multiplier": multiplier.value,
-        "shift": multiplier.shift,
-        "output_zero_point": output.zero_point,
+        "general": general,
+        "factor": factor,
     }
     call = KernelCall(
         "tidepool_batch_matmul",
@@ -121,7 +124,8 @@ def _emit(context: OpContext) -> Emission:
         kernel="batch_matmul",
         calls=(call,),
         constants=operand_arrays(context, 0, 1),
-        macs=output.elements * first.columns[0],
+        macs=output.elements * depth,
+        scratch_bytes=6 * 4 * -(-depth // 4),
     )
 
 
