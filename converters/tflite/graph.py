@@ -129,6 +129,7 @@ class Tensor:
         data: Constant data in ``shape`` (packed types: flat bytes), read-only; None for a tensor
             that is computed.
         is_variable: Whether it keeps its value between invocations.
+        packed_type: What the file has instead, where its packed values were unpacked: ``INT4``.
     """
 
     index: int
@@ -139,6 +140,7 @@ class Tensor:
     data: Array | None = None
     shape_signature: tuple[int, ...] = ()
     is_variable: bool = False
+    packed_type: TensorType | None = None
 
     @property
     def is_constant(self) -> bool:
@@ -170,10 +172,19 @@ class Tensor:
     @property
     def bytes(self) -> int:
         """The size of the tensor in memory, in bytes; packed types fill their last byte."""
-        bits = {TensorType.INT4: 4, TensorType.UINT4: 4, TensorType.INT2: 2}.get(
-            self.type, self.type.dtype.itemsize * 8
-        )
-        return (self.elements * bits + 7) // 8
+        return _bytes(self.elements, self.type)
+
+    @property
+    def packed_bytes(self) -> int:
+        """What its values take as the file has them, in bytes."""
+        return _bytes(self.elements, self.packed_type or self.type)
+
+
+def _bytes(elements: int, type_: TensorType) -> int:
+    bits = {TensorType.INT4: 4, TensorType.UINT4: 4, TensorType.INT2: 2}.get(
+        type_, type_.dtype.itemsize * 8
+    )
+    return (elements * bits + 7) // 8
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def with_int8_weights(graph: Graph) -> Graph:
     """The same network with each packed 4-bit weight in a byte of its own.
 
     The integers and scales are the same, and so is every result: TFLM's int4 kernels unpack in
-    this way before they compute.
+    this way before they compute. The tensors remember that they were packed.
     """
     packed = {tensor.index for tensor in graph.tensors if tensor.type is TensorType.INT4}
     operators = (
@@ -40,4 +40,4 @@ def _unpacked(tensor: Tensor) -> Tensor:
     # The first of two values is the low nibble; an arithmetic shift extends its sign.
     nibbles = np.stack([np.left_shift(pairs, 4), pairs], axis=-1) >> 4
     values = nibbles.reshape(-1)[: tensor.elements].reshape(tensor.shape)
-    return replace(tensor, data=values, type=TensorType.INT8)
+    return replace(tensor, data=values, type=TensorType.INT8, packed_type=TensorType.INT4)

@@ -11,11 +11,17 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from converters.tflite.graph import TensorType
 from device_runners.cgen.c_text import rodata_bytes
 from device_runners.cgen.costs import instructions, text_bytes
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import ConstantArray, Emission, KernelCall, OpContext
+from device_runners.cgen.optimize import Optimize
+
+_SCALE_BYTES = 4 + 8
+_ALLOWANCE = 256
+"""Bytes by which a layer's constants may exceed the model's: of few weights most are padding."""
 
 _SLOWER = 1.25
 """What a model optimized for size may take, over the instructions of the fastest kernels."""
@@ -47,6 +53,20 @@ class Candidate:
     make: Callable[[OpContext], Packed | None]
     reason: str
     refusal: str
+
+
+def has_four_bits(context: OpContext) -> bool:
+    """Whether the model has an operator's weights in four bits."""
+    return context.input(1).packed_type is TensorType.INT4
+
+
+def model_bytes(context: OpContext) -> int:
+    """What the model's file takes for an operator's constants: their values, and a scale and a zero
+    point for each channel of the weights."""
+    constants = [one for one in context.inputs if one is not None and one.is_constant]
+    quantization = context.input(1).quantization
+    scales = 0 if quantization is None else len(quantization.scales)
+    return sum(one.packed_bytes for one in constants) + _SCALE_BYTES * scales
 
 
 def choose(
@@ -82,10 +102,19 @@ def choose(
         )
     why = "; ".join(dict.fromkeys(refusals))
     emissions.append(replace(plain, reason=f"portable: {why}" if why else ""))
-    best, *others = sorted(emissions, key=_instructions)
+    best, *others = sorted(emissions, key=_order(context))
     if best.calls[0].function == plain.calls[0].function and len(emissions) > 1:
         best = replace(best, reason="portable: the fewest instructions by the cost model")
     return replace(best, alternatives=tuple(others))
+
+
+def _order(context: OpContext) -> Callable[[Emission], tuple[bool, float]]:
+    """The fewest instructions first; but behind kernels that keep weights of four bits as they are,
+    those for which the constants are larger than the model's, unless only speed counts."""
+    if context.optimize is Optimize.SPEED or not has_four_bits(context):
+        return lambda one: (False, _instructions(one))
+    limit = model_bytes(context) + _ALLOWANCE
+    return lambda one: (_constant_bytes(one) > limit, _instructions(one))
 
 
 def smallest(emissions: Mapping[int, Emission]) -> dict[int, Emission]:

@@ -94,10 +94,18 @@ def _conv_2d(p: Params) -> Passes:
 
 
 def _conv_2d_dsp(p: Params) -> Passes:
+    return _three_pixels(p, p["depth"] // 2 + 8)
+
+
+def _conv_2d_int4_dsp(p: Params) -> Passes:
+    return _three_pixels(p, p["depth"] // 4 + 8)
+
+
+def _three_pixels(p: Params, pair_words: int) -> Passes:
     w, quads = p["window"], p["depth"] // 4
     three = _up(_pixels(w), 3)
-    pairs = p["stream_words"] // (p["depth"] // 2 + 8)
-    fixed = p["fixed_words"] // (p["depth"] // 2 + 8)
+    pairs = p["stream_words"] // pair_words
+    fixed = p["fixed_words"] // pair_words
     window = w["filter_height"] * w["filter_width"]
     tail = w["filter_width"] * w["input_channels"] % 4
     gathered = 0 if _is_pointwise(w) else three
@@ -270,6 +278,38 @@ MODELS: Mapping[str, CostModel] = {
             "pairs": 29.6,
             "pairs with a shift": 27.1,
             "quads of pairs": 17.6,
+            "widened quads": 10.4,
+            "gathered pixels": 74.5,
+            "bytes behind quads": 17.6,
+            "windows across an edge": 162,
+            "taps across an edge": 17.7,
+        },
+        2806,
+    ),
+    "tidepool_conv_2d_int4_dsp": CostModel(
+        _conv_2d_int4_dsp,
+        {
+            "call": 179,
+            "three pixels": 72.1,
+            "pairs": 29.6,
+            "pairs with a shift": 27.1,
+            "quads of pairs": 19.8,
+            "widened quads": 10.4,
+            "gathered pixels": 74.5,
+            "bytes behind quads": 17.6,
+            "windows across an edge": 162,
+            "taps across an edge": 17.7,
+        },
+        2806,
+    ),
+    "tidepool_conv_2d_int4_wide_dsp": CostModel(
+        _conv_2d_int4_dsp,
+        {
+            "call": 179,
+            "three pixels": 72.1,
+            "pairs": 29.6,
+            "pairs with a shift": 27.1,
+            "quads of pairs": 22.8,
             "widened quads": 10.4,
             "gathered pixels": 74.5,
             "bytes behind quads": 17.6,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -15,7 +18,9 @@ from device_runners.cgen.convolution import (
     channel_multipliers,
     window_params,
 )
-from device_runners.cgen.dsp_pairs import channels, pairs
+from device_runners.cgen.dsp_nibbles import NARROW_BITS, WIDE_BITS, nibble_pairs
+from device_runners.cgen.dsp_pairs import Channel, channels, pairs
+from device_runners.cgen.dsp_requantization import FIXED_SHIFT, INT4_FIXED_SHIFT
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
 from device_runners.cgen.requantization import activation_range
 
@@ -28,8 +33,44 @@ _ALONG = ("input_{0}", "output_{0}", "filter_{0}", "stride_{0}", "dilation_{0}",
 _DIRECTIONS = (("height", "top"), ("width", "left"))
 
 
-def conv_2d_dsp(context: OpContext) -> Packed | None:
-    """A call of ``tidepool_conv_2d_dsp`` for a CONV_2D of one group.
+class Pairs(Protocol):
+    """Two channels, packed."""
+
+    @property
+    def words(self) -> Array:
+        """(n,) int32: what the kernel reads."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether they take the fixed form."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that computes three pixels by two channels.
+
+    Attributes:
+        name: Its file, without ``.c``.
+        fixed_shift: The shift of its fixed form.
+        pack: Pairs of channels, or None if one can't be proven exact.
+    """
+
+    name: str
+    fixed_shift: int
+    pack: Callable[[Sequence[Channel]], Sequence[Pairs] | None]
+
+
+EIGHT_BITS = (Kernel("conv_2d_dsp", FIXED_SHIFT, pairs),)
+"""For weights of a byte."""
+FOUR_BITS = (
+    Kernel("conv_2d_int4_dsp", INT4_FIXED_SHIFT, partial(nibble_pairs, scale_bits=NARROW_BITS)),
+    Kernel("conv_2d_int4_wide_dsp", INT4_FIXED_SHIFT, partial(nibble_pairs, scale_bits=WIDE_BITS)),
+)
+"""For weights from -8 to 7; the first one that is exact is taken."""
+
+
+def conv_2d_dsp(context: OpContext, kernels: Sequence[Kernel] = EIGHT_BITS) -> Packed | None:
+    """A call of one of the kernels for a CONV_2D of one group.
 
     Returns:
         The call; None if a channel can't be proven exact.
@@ -45,7 +86,8 @@ def conv_2d_dsp(context: OpContext) -> Packed | None:
     taps = [part.reshape(count, -1) for part in (rows[:, :, :cut], rows[:, :, cut:])]
     dilated = window["dilation_width"] > 1 and filter_width > 1
     patches = dilated or _crosses_an_edge(window)
-    return three_pixels(context, window, np.concatenate(taps, axis=1), multipliers, patches)
+    ordered = np.concatenate(taps, axis=1)
+    return three_pixels(context, window, ordered, multipliers, patches, kernels)
 
 
 def _crosses_an_edge(window: dict[str, int]) -> bool:
@@ -65,8 +107,9 @@ def three_pixels(
     weights: Array,
     multipliers: Sequence[Multiplier],
     patches: bool,
+    kernels: Sequence[Kernel] = EIGHT_BITS,
 ) -> Packed | None:
-    """A call of ``tidepool_conv_2d_dsp``.
+    """A call of the first kernel that is exact.
 
     Args:
         context: The operator.
@@ -74,15 +117,21 @@ def three_pixels(
         weights: (channels, taps) int8, in the kernel's order.
         multipliers: One a channel.
         patches: Whether some window has to be copied before it is widened.
+        kernels: Those to try.
     """
     depth = -(-weights.shape[1] // 4) * 4
     clamp = activation_range(context.output, activation_of(context))
     zero_points = context.input(0).zero_point, context.output.zero_point
-    found = channels(weights, bias_values(context), multipliers, zero_points, clamp, depth)
-    if found is None:
+    for kernel in kernels:
+        layer = (weights, bias_values(context), multipliers, zero_points, clamp, depth)
+        found = channels(*layer, kernel.fixed_shift)
+        packed = None if found is None else kernel.pack(found)
+        if packed is not None:
+            break
+    else:
         return None
     # Those of the fixed form first: the kernel has a loop of its own for them.
-    packed = sorted(pairs(found), key=lambda pair: not pair.fixed)
+    packed = sorted(packed, key=lambda pair: not pair.fixed)
     stream = np.concatenate([pair.words for pair in packed])
     array = ConstantArray(
         context.name("stream"), "int32_t", stream, f"{context.input(1).name}, packed"
@@ -98,5 +147,6 @@ def three_pixels(
         "stream": Symbol(array.name),
     }
     source = context.input(0).index
-    call = KernelCall("tidepool_conv_2d_dsp", "tidepool_conv_2d_dsp_params", params, (source,))
+    function = f"tidepool_{kernel.name}"
+    call = KernelCall(function, "tidepool_conv_2d_dsp_params", params, (source,))
     return Packed(call, (array,), (COLUMN_BYTES + (PATCH_BYTES if patches else 0)) * depth)

@@ -10,7 +10,7 @@ from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.choice import Packed
 from device_runners.cgen.convolution import activation_of, bias_values, rows_as_window
-from device_runners.cgen.dsp_convolution import three_pixels
+from device_runners.cgen.dsp_convolution import EIGHT_BITS, Kernel, three_pixels
 from device_runners.cgen.dsp_pairs import Pair, channels, pairs
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
 from device_runners.cgen.requantization import activation_range
@@ -23,19 +23,25 @@ _UNIT = 8
 _ROWS_FOR_THREE_PIXELS = 3
 
 
-def dense_as_three_pixels(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
-    """A call of ``tidepool_conv_2d_dsp`` for any number of rows: each is a pixel.
+def dense_as_three_pixels(
+    context: OpContext,
+    multipliers: Sequence[Multiplier],
+    kernels: Sequence[Kernel] = EIGHT_BITS,
+) -> Packed | None:
+    """A call of a convolution's kernel for any number of rows: each is a pixel.
 
     Args:
         context: The operator.
         multipliers: One a channel.
+        kernels: Those to try.
 
     Returns:
         The call, or None if a channel can't be proven exact.
     """
     count, taps = context.data(1).shape
     window = rows_as_window(context.input(0).elements // taps, taps, count)
-    return three_pixels(context, window, context.data(1), multipliers, patches=False)
+    weights = context.data(1)
+    return three_pixels(context, window, weights, multipliers, False, kernels)
 
 
 def dense_dsp(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier
-from device_runners.cgen.dsp_requantization import Constants, Requantizer, requantizer
+from device_runners.cgen.dsp_requantization import FIXED_SHIFT, Constants, Requantizer, requantizer
 from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
 Int64s = npt.NDArray[np.int64]
@@ -25,7 +25,7 @@ Int64s = npt.NDArray[np.int64]
 
 _FIRST_LIMIT = 1 << 23  # A fits 24 bits
 _PRESCALE_BITS = 8
-_ADDEND_LIMIT = 1 << 30
+ADDEND_LIMIT = 1 << 30
 _POSITION_BIT = 8
 # In the third word of a record; a shift that is not part of an instruction is slow.
 SLOW_FLAG = -(1 << 31)
@@ -86,6 +86,7 @@ def channels(
     zero_points: tuple[int, int],
     output_range: tuple[int, int],
     depth: int,
+    fixed_shift: int = FIXED_SHIFT,
 ) -> list[Channel] | None:
     """The channels of a layer, or None if one of them has no form that is proven exact.
 
@@ -96,6 +97,7 @@ def channels(
         zero_points: The input's and the output's.
         output_range: The clamp of the fused activation.
         depth: Taps, rounded up as the kernel wants them; the new ones have weight 0.
+        fixed_shift: The kernel's shift of the fixed form.
     """
     w = weights.astype(np.int64)
     starts = np.zeros(len(w), np.int64) if bias is None else bias.astype(np.int64)
@@ -106,7 +108,7 @@ def channels(
     result = []
     for position, multiplier in enumerate(multipliers):
         low, high = int(lows[position]), int(highs[position])
-        form = requantizer(multiplier, low, high, zero_points[1], *output_range)
+        form = requantizer(multiplier, low, high, zero_points[1], *output_range, fixed_shift)
         if form == Requantizer(None, None, None):
             return None
         channel = Channel(position, padded[position], int(folded[position]), low, high, form)
@@ -151,10 +153,10 @@ def _pair(first: Channel, second: Channel, fixed: bool) -> Pair | None:
             continue
         start_b = second.bias + b.offset
         start = [256 * (first.bias + a.offset) + start_b, start_b]
-        record = [a.multiplier, a.addend, _last(a, first) + flag]
-        record += [b.multiplier, b.addend, _last(b, second)]
+        record = [a.multiplier, a.addend, last_word(a, first) + flag]
+        record += [b.multiplier, b.addend, last_word(b, second)]
         lanes = 256 * first.weights + second.weights
-        return Pair(_int32(start), _weight_words(lanes), _int32(record))
+        return Pair(int32_words(start), _weight_words(lanes), int32_words(record))
     return None
 
 
@@ -164,7 +166,7 @@ def _forms(
     """Forms that both channels have, the fastest first, as constants of A and B and flags."""
     if fixed and one.fixed and two.fixed:
         yield _prescaled(one.fixed), two.fixed, 0
-    if one.floor and two.floor and abs(one.floor.addend) << _PRESCALE_BITS <= _ADDEND_LIMIT:
+    if one.floor and two.floor and abs(one.floor.addend) << _PRESCALE_BITS <= ADDEND_LIMIT:
         yield _prescaled(one.floor), two.floor, SLOW_FLAG if fixed else 0
     if one.rounded and two.rounded:
         yield one.rounded, two.rounded, ROUNDED_FLAG
@@ -179,7 +181,8 @@ def _prescaled(constants: Constants) -> Constants:
     )
 
 
-def _last(constants: Constants, channel: Channel) -> int:
+def last_word(constants: Constants, channel: Channel) -> int:
+    """The third word of a record, but for flags."""
     return constants.shift + (channel.position << _POSITION_BIT)
 
 
@@ -190,5 +193,6 @@ def _weight_words(lanes: Int64s) -> Array:
     return result
 
 
-def _int32(values: Sequence[int]) -> Array:
-    return np.array([value & 0xFFFFFFFF for value in values], np.uint32).view(np.int32)
+def int32_words(values: Sequence[int] | Int64s) -> Array:
+    """Values modulo 2**32 as int32."""
+    return np.array([int(value) & 0xFFFFFFFF for value in values], np.uint32).view(np.int32)

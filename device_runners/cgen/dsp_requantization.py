@@ -26,10 +26,12 @@ from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
 
 FIXED_SHIFT = 4
 """The shift of the fixed form, for B of a pair; A's is larger by 8."""
+INT4_FIXED_SHIFT = 0
+"""The same for weights of four bits, whose scales are about 16 times as large."""
 
 _INT32_MIN, _INT32_MAX = -(2**31), 2**31 - 1
 _LARGEST_SHIFT = 22
-_LARGEST_FIXED = 14  # beyond, the multiplier has too few digits
+_MOST_DROPPED = 9  # digits of a multiplier; then it has too few
 _SEARCHED_OFFSETS = 1 << 15
 _STEPS = INT8_MAX - INT8_MIN  # thresholds of an int8 output
 
@@ -69,7 +71,13 @@ class Requantizer:
 
 
 def requantizer(
-    multiplier: Multiplier, low: int, high: int, zero_point: int, output_min: int, output_max: int
+    multiplier: Multiplier,
+    low: int,
+    high: int,
+    zero_point: int,
+    output_min: int,
+    output_max: int,
+    fixed_shift: int = FIXED_SHIFT,
 ) -> Requantizer:
     """Finds the forms for a channel whose accumulator lies in [low, high].
 
@@ -79,7 +87,7 @@ def requantizer(
     ends = [_clamped(multiplier.apply(x) + zero_point) for x in (low, high)]
     if ends[0] == ends[1]:
         return Requantizer(
-            Constants(2**30, ends[0] << FIXED_SHIFT, FIXED_SHIFT),
+            Constants(2**30, ends[0] << fixed_shift, fixed_shift),
             Constants(2**30, ends[0], 0),
             Constants(-(2**31), ends[0] * 2, 1),
             constant=True,
@@ -90,7 +98,7 @@ def requantizer(
     whole = (output_min, output_max) == (INT8_MIN, INT8_MAX)
     fixed = floor = None
     if whole and zero_point == INT8_MIN:
-        fixed = _fixed(multiplier.value, exponent)
+        fixed = _fixed(multiplier.value, exponent, fixed_shift)
         floor = _floor(multiplier.value, exponent)
     return Requantizer(fixed, floor, _rounded(multiplier, exponent, low, high, zero_point))
 
@@ -134,14 +142,14 @@ def _floor(value: int, exponent: int) -> Constants | None:
 
 
 @lru_cache(maxsize=4096)
-def _fixed(value: int, exponent: int) -> Constants | None:
+def _fixed(value: int, exponent: int, shift: int) -> Constants | None:
     """Searches (multiplier, d, addend) with the smallest |d| for the first multiplier that fits.
 
     With X(q) the least x of output step q, ``c = addend * 2**32 + d * m`` has to lie in
     ``q * S - m * X(q) <= c < q * S - m * (X(q) - 1)`` for every q, with ``S = 2**(32 + shift)``.
     """
-    digits = exponent - 1 - FIXED_SHIFT
-    if not 0 <= digits <= _LARGEST_FIXED - 1 - FIXED_SHIFT:
+    digits = exponent - 1 - shift
+    if not 0 <= digits <= _MOST_DROPPED:
         return None
     rounding = (1 << (30 + exponent)) + (1 << 30)
     steps = np.arange(1, _STEPS + 1, dtype=np.int64)
@@ -150,13 +158,13 @@ def _fixed(value: int, exponent: int) -> Constants | None:
     for multiplier in ((value >> digits) + n for n in (0, 1, -1)):
         if multiplier >= 1 << 31:
             continue
-        ends = (steps << (32 + FIXED_SHIFT)) - multiplier * least_inputs
+        ends = (steps << (32 + shift)) - multiplier * least_inputs
         low, high = int(ends.max()), int(ends.min()) + multiplier - 1
         addends = -((offsets * multiplier - low) >> 32)
         sums = (addends << 32) + offsets * multiplier
         fits = np.flatnonzero((sums >= low) & (sums <= high))
         if fits.size:
             best = int(fits[np.argmin(np.abs(offsets[fits]))])
-            addend = int(addends[best]) + (INT8_MIN << FIXED_SHIFT)
-            return Constants(multiplier, addend, FIXED_SHIFT, int(offsets[best]))
+            addend = int(addends[best]) + (INT8_MIN << shift)
+            return Constants(multiplier, addend, shift, int(offsets[best]))
     return None

@@ -110,7 +110,10 @@ class Program:
 
 
 def program_of(graph: Graph) -> Program:
-    """The program of a graph before all passes; 4-bit weights, which are constants, in bytes."""
+    """The program of a graph before all passes; 4-bit weights, which are constants, in bytes.
+
+    Kernels that unpack such weights themselves tell them by ``Tensor.packed_type``.
+    """
     int4 = [tensor for tensor in graph.tensors if tensor.type is TensorType.INT4]
     packed = int4 and all(tensor.is_constant for tensor in int4)
     return Program(with_int8_weights(graph) if packed else graph)

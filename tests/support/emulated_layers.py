@@ -9,6 +9,7 @@ import numpy as np
 from support.any_kernel import any_kernel
 from support.dsp_layers import dsp_graph
 from support.graphs import random_inputs
+from support.int4_layers import with_int4_weights
 
 from converters.progress import no_progress
 from converters.tflite import write_graph
@@ -20,11 +21,14 @@ from pipeline.settings import load_settings
 from pipeline.stages import mcu
 
 
-def assert_exact(seed: int, core: str, folder: Path) -> None:
+def assert_exact(seed: int, core: str, folder: Path, int4: bool = False) -> None:
     """Runs 30 random layers on a core and compares every tensor with the reference."""
     rng = np.random.default_rng(seed)
+    graph = dsp_graph(rng, 30)
+    if int4:
+        graph = with_int4_weights(graph, rng)
     with any_kernel(seed):
-        assert_graph_exact(dsp_graph(rng, 30), rng, core, folder)
+        assert_graph_exact(graph, rng, core, folder)
 
 
 def assert_graph_exact(graph: Graph, rng: np.random.Generator, core: str, folder: Path) -> None:

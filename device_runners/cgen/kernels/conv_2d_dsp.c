@@ -4,20 +4,9 @@
  * pixels interleaved word by word; then each pair of output channels is one pass over the columns,
  * two instructions less than seven for twelve multiply-accumulates. Pairs whose results take the
  * fixed form come first, so that no pass asks which form is its own. */
-#include "tidepool_dsp.h"
-#include "tidepool_dsp_columns.h"
+#include "tidepool_dsp_blocks.h"
 
 _Static_assert(TIDEPOOL_FIXED_SHIFT == 4, "run_fixed has it in its instructions");
-
-/* Three pixels' results. Those of pixel 1 and 2 go `step_1` and `step_2` bytes behind pixel 0's. */
-typedef struct {
-    const uint32_t *columns;
-    entry quads; /* depth / 4 - 1: the first one is apart */
-    int8_t *output;
-    int32_t step_1;
-    int32_t step_2;
-    const int32_t *end; /* of the stream's pairs */
-} block;
 
 #define STEP 68 /* bytes of FOUR_TAPS */
 
@@ -64,16 +53,6 @@ typedef struct {
     "smlad    r12, r4, r7, r12\n\t"            \
     "smlad    lr, r5, r7, lr\n\t"
 
-/* The fields of a block go to the stack, where they can be reached with every register in use: [sp]
- * columns, loops, entry into the loop, output, steps, end. */
-#define ENTER                                  \
-    ".syntax unified\n\t"                      \
-    "push     {r4-r11, lr}\n\t"                \
-    "ldmia    r1, {r2-r8}\n\t"                 \
-    "adr.w    r9, 2f\n\t"                      \
-    "add      r4, r4, r9\n\t"                  \
-    "push     {r2-r8}\n"
-
 /* The sums of a pair and its record: 256 A in r8 to r10, B in r11, r12, lr; the record in r1 to r6. */
 #define SUMS                                                    \
     "1:\n\t"                                                    \
@@ -87,37 +66,6 @@ typedef struct {
     "sub      r9, r9, r12\n\t"                                  \
     "sub      r10, r10, lr\n\t"                                 \
     "ldmia.w  r0!, {r1-r6}\n\t"
-
-/* Stores and goes to the next pair; returns the stream behind the last one. */
-#define STORE                                  \
-    "ldrd     r4, r5, [sp, #12]\n\t"           \
-    "ldrd     r7, r1, [sp, #20]\n\t"           \
-    "add      r3, r4, r3, lsr #8\n\t"          \
-    "add      r6, r4, r6, lsr #8\n\t"          \
-    "strb     r8, [r3]\n\t"                    \
-    "strb     r9, [r3, r5]\n\t"                \
-    "strb     r10, [r3, r7]\n\t"               \
-    "strb     r11, [r6]\n\t"                   \
-    "strb     r12, [r6, r5]\n\t"               \
-    "strb     lr, [r6, r7]\n\t"                \
-    "cmp      r0, r1\n\t"                      \
-    "bne.w    1b\n\t"                          \
-    "add      sp, #28\n\t"                     \
-    "pop      {r4-r11, pc}\n"
-
-#define MULTIPLY_ALL                           \
-    "smmla    r8, r8, r1, r2\n\t"              \
-    "smmla    r9, r9, r1, r2\n\t"              \
-    "smmla    r10, r10, r1, r2\n\t"            \
-    "smmla    r11, r11, r4, r5\n\t"            \
-    "smmla    r12, r12, r4, r5\n\t"            \
-    "smmla    lr, lr, r4, r5\n\t"
-
-/* result = (round(x m) + addend - [x < 0]) before the last shift */
-#define ROUNDED(x, multiplier, addend)                               \
-    "add    r7, " addend ", " x ", asr #31\n\t"                      \
-    "smmlar " x ", " x ", " multiplier ", " x "\n\t"                 \
-    "add    " x ", " x ", r7\n\t"
 
 /* All pairs of the fixed form for one block. */
 static __attribute__((naked, noinline)) const int32_t *run_fixed(
@@ -199,66 +147,10 @@ static const int32_t *run_pairs(const int32_t *stream, const block *b)
 
 #endif
 
-/* All output channels for one block. */
-static void run_block(const tidepool_conv_2d_dsp_params *p, block *b)
-{
-    const int32_t *stream = p->stream;
-    if (p->fixed_words > 0) {
-        b->end = p->stream + p->fixed_words;
-        stream = run_fixed(stream, b);
-    }
-    if (p->fixed_words < p->stream_words) {
-        b->end = p->stream + p->stream_words;
-        (void)run_shifted(stream, b);
-    }
-}
-
-/* Whether the windows are the pixels of the input, one after the other. */
-static int is_pointwise(const tidepool_window *w)
-{
-    return w->filter_height == 1 && w->filter_width == 1 && w->stride_height == 1 &&
-           w->stride_width == 1 && w->pad_top == 0 && w->pad_left == 0 &&
-           w->output_height == w->input_height && w->output_width == w->input_width &&
-           (w->input_channels & 3) == 0;
-}
-
 TIDEPOOL_KERNEL
 void tidepool_conv_2d_dsp(const tidepool_conv_2d_dsp_params *params, const int8_t *input,
                           int8_t *output, uint8_t *scratch)
 {
-    const tidepool_window *w = &params->window;
-    const int32_t pixels = w->batches * w->output_height * w->output_width;
-    const int32_t depth = params->depth;
-    const int pointwise = is_pointwise(w);
-    const windows v = windows_of(w);
-    uint32_t *const columns = (uint32_t *)(void *)scratch;
-    int8_t *const patches = (int8_t *)scratch + 6 * depth;
-    block b = {columns, enter(depth / 4 - 1, STEP), output, w->output_channels,
-               2 * w->output_channels, params->stream};
-    rows r = {enter(v.quads, WIDEN_STEP),
-              columns + 2 * PIXELS * v.quads * v.rows,
-              {input, input, input},
-              {0, 0, 0}};
-    place next = {input, 0, -w->pad_top, -w->pad_left,
-                  -(w->pad_top * w->input_width + w->pad_left) * w->input_channels};
-    for (int32_t left = pixels; left > 0; left -= PIXELS) {
-        /* The last block may be short: its last pixel then counts several times. */
-        if (left < PIXELS) {
-            b.step_1 = (left == 2) ? w->output_channels : 0;
-            b.step_2 = b.step_1;
-        }
-        if (pointwise) {
-            r.runs[0] = input;
-            r.runs[1] = (left > 1) ? input + depth : input;
-            r.runs[2] = (left > 2) ? input + 2 * depth : r.runs[1];
-            widen(columns, &r);
-            input += PIXELS * depth;
-        } else {
-            gather(params, &v, &next, left, columns, patches, &r);
-        }
-        run_block(params, &b);
-        b.output += PIXELS * w->output_channels;
-    }
-    tidepool_clamp_all(output, pixels * w->output_channels, params->output_min,
-                       params->output_max);
+    static const sums eight_bits = {STEP, run_fixed, run_shifted};
+    run_layer(params, &eight_bits, input, output, scratch);
 }

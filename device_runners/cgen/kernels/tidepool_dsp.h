@@ -54,6 +54,22 @@ typedef struct {
 void tidepool_conv_2d_dsp(const tidepool_conv_2d_dsp_params *params, const int8_t *input,
                           int8_t *output, uint8_t *scratch);
 
+/* The same with weights of four bits.
+ *   depth        as above
+ *   stream       for each pair: a word of weights, start of A and of B, the other depth / 4 - 1 words,
+ *                the record. A word has four taps: from the lowest nibble, tap 0 of A and of B, 1 of A
+ *                and of B; then taps 2 and 3 likewise. Sums are scaled by 4096, those of the kernel
+ *                "wide" by 16, and so are the starts; the addends of form "floor" are, and its shifts
+ *                are larger by 12 or 4. A sum must fit in 20 bits, in the kernel "wide" in 28.
+ * TIDEPOOL_INT4_FIXED_SHIFT is that of the fixed form, unscaled. */
+#define TIDEPOOL_INT4_FIXED_SHIFT 0
+
+void tidepool_conv_2d_int4_dsp(const tidepool_conv_2d_dsp_params *params, const int8_t *input,
+                               int8_t *output, uint8_t *scratch);
+
+void tidepool_conv_2d_int4_wide_dsp(const tidepool_conv_2d_dsp_params *params, const int8_t *input,
+                                    int8_t *output, uint8_t *scratch);
+
 /* FULLY_CONNECTED. Groups are of four channels (two pairs), 16 of them a block; inputs come in parts
  * of 128, of which the last one ends with zeros up to a multiple of 8.
  *   stream       for each block: the start (R and B, R and B) of each group, then for each part and

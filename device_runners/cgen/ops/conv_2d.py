@@ -9,7 +9,7 @@ from converters.tflite.multiplier import Multiplier
 from converters.tflite.options import Conv2DOptions
 from device_runners.cgen import checks
 from device_runners.cgen.channel_packing import pack_channels
-from device_runners.cgen.choice import Candidate, choose
+from device_runners.cgen.choice import Candidate, choose, has_four_bits
 from device_runners.cgen.convolution import (
     bias_values,
     channel_multipliers,
@@ -17,7 +17,7 @@ from device_runners.cgen.convolution import (
     window_params,
     windows,
 )
-from device_runners.cgen.dsp_convolution import conv_2d_dsp
+from device_runners.cgen.dsp_convolution import FOUR_BITS, conv_2d_dsp
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.int16_products import (
@@ -110,9 +110,20 @@ _CANDIDATES = (
     ),
 )
 
+_FOUR_BITS = (
+    Candidate(
+        Isa.DSP,
+        lambda context: conv_2d_dsp(context, FOUR_BITS) if _groups(context) == 1 else None,
+        reason="DSP extension, one group, weights stay in 4 bits, every channel proven exact",
+        refusal="several groups, or no proof for 4 bits",
+    ),
+)
+"""For weights that the model has in 4 bits; the others take them as bytes."""
+
 
 def _emit(context: OpContext) -> Emission:
-    return choose(context, _CANDIDATES, lambda: _portable(context))
+    candidates = (*_FOUR_BITS, *_CANDIDATES) if has_four_bits(context) else _CANDIDATES
+    return choose(context, candidates, lambda: _portable(context))
 
 
 def _portable(context: OpContext) -> Emission:

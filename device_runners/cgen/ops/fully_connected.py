@@ -7,6 +7,7 @@ LiteRT and the generated code do it in fixed point, as for every other op.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import FullyConnectedOptions
 from device_runners.cgen import checks
 from device_runners.cgen.channel_packing import pack_channels
-from device_runners.cgen.choice import Candidate, Packed, choose
+from device_runners.cgen.choice import Candidate, Packed, choose, has_four_bits
 from device_runners.cgen.convolution import bias_values, channel_factors
+from device_runners.cgen.dsp_convolution import FOUR_BITS
 from device_runners.cgen.dsp_dense import dense_as_three_pixels, dense_dsp
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.int16 import with_int16
@@ -182,9 +184,20 @@ _CANDIDATES = (
     ),
 )
 
+_FOUR_BITS = (
+    Candidate(
+        Isa.DSP,
+        _symmetric(partial(dense_as_three_pixels, kernels=FOUR_BITS)),
+        reason="DSP extension, rows as pixels, weights stay in 4 bits",
+        refusal="weights with a zero point, or no proof for 4 bits",
+    ),
+)
+"""For weights that the model has in 4 bits; the others take them as bytes."""
+
 
 def _emit(context: OpContext) -> Emission:
-    return choose(context, _CANDIDATES, lambda: _portable(context))
+    candidates = (*_FOUR_BITS, *_CANDIDATES) if has_four_bits(context) else _CANDIDATES
+    return choose(context, candidates, lambda: _portable(context))
 
 
 def _portable(context: OpContext) -> Emission:

@@ -1,0 +1,134 @@
+"""Pairs of output channels whose weights have four bits, for the kernels of level ``dsp``.
+
+A word holds four taps of both channels: from its lowest nibble A0, B0, A1, B1, A2, B2, A3, B3. A
+mask moves the nibbles of taps 0 and 2, or 1 and 3, of one channel to the tops of two halves, so
+that SMLAD with two inputs adds to a sum that is scaled by 2**12; the kernel for larger sums takes them
+out as bytes, scaled by 2**4. Arithmetic is modulo 2**32, so that both are exact if the whole sum
+fits what the scale leaves of 32 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from converters.tflite.graph import Array
+from converters.tflite.multiplier import Multiplier
+from device_runners.cgen.dsp_pairs import (
+    ADDEND_LIMIT,
+    ROUNDED_FLAG,
+    SLOW_FLAG,
+    Channel,
+    Int64s,
+    int32_words,
+    last_word,
+)
+from device_runners.cgen.dsp_requantization import Constants, Requantizer, requantizer
+from device_runners.cgen.requantization import INT8_MAX, INT8_MIN
+
+NARROW_BITS = 12
+"""Scale of the sums that fit 20 bits."""
+WIDE_BITS = 4
+"""Scale of those that fit 28."""
+
+_TAPS = 4  # of a word
+_SHIFTS_A, _SHIFTS_B = np.array([0, 8, 16, 24]), np.array([4, 12, 20, 28])
+
+
+@dataclass(frozen=True, eq=False)
+class NibblePair:
+    """Two channels as a kernel reads them: int32 words.
+
+    Attributes:
+        start: (2,) initial A and B.
+        weights: (depth / 4,).
+        record: (6,) as of ``dsp_pairs.Pair``.
+    """
+
+    start: Array
+    weights: Array
+    record: Array
+
+    @property
+    def words(self) -> Array:
+        """Everything in the order of a kernel that works pair by pair."""
+        return np.concatenate([self.weights[:1], self.start, self.weights[1:], self.record])
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it takes the fixed form."""
+        return bool(self.record[2] >= 0)
+
+
+def nibble_pairs(of: Sequence[Channel], scale_bits: int) -> list[NibblePair] | None:
+    """Pairs neighbours; one that fits no neighbour gets a partner that computes nothing.
+
+    Args:
+        of: The channels, with weights from -8 to 7.
+        scale_bits: Of the sums.
+
+    Returns:
+        The pairs, or None if a channel's sum may be too large for the scale.
+    """
+    result: list[NibblePair] = []
+    for index in range(0, len(of), 2):
+        both = of[index : index + 2]
+        pair = _pair(both[0], both[1], scale_bits) if len(both) == 2 else None
+        alone = [pair] if pair else [_pair(_nothing(c), c, scale_bits) for c in both]
+        for found in alone:
+            if found is None:
+                return None
+            result.append(found)
+    return result
+
+
+def _nothing(channel: Channel) -> Channel:
+    """A channel that is stored at the same place, but before."""
+    form = requantizer(Multiplier(0, 0), 0, 0, 0, INT8_MIN, INT8_MAX)
+    return Channel(channel.position, channel.weights * 0, 0, 0, 0, form)
+
+
+def _pair(first: Channel, second: Channel, scale_bits: int) -> NibblePair | None:
+    limit = 1 << (31 - scale_bits)
+    for a, b, flag in _forms(first.requantizer, second.requantizer, scale_bits):
+        sums = [
+            end + constants.offset
+            for channel, constants in ((first, a), (second, b))
+            for end in (channel.low, channel.high)
+        ]
+        if min(sums) < -limit or max(sums) >= limit:
+            continue
+        start = [(c.bias + form.offset) << scale_bits for c, form in ((first, a), (second, b))]
+        record = [a.multiplier, a.addend, last_word(a, first) + flag]
+        record += [b.multiplier, b.addend, last_word(b, second)]
+        words = nibble_words(first.weights, second.weights)
+        return NibblePair(int32_words(start), words, int32_words(record))
+    return None
+
+
+def _forms(
+    one: Requantizer, two: Requantizer, scale_bits: int
+) -> Iterator[tuple[Constants, Constants, int]]:
+    """Forms that both channels have, the fastest first, and their flags."""
+    if one.fixed and two.fixed:
+        yield _scaled(one.fixed, scale_bits), _scaled(two.fixed, scale_bits), 0
+    if one.floor and two.floor:
+        addends = abs(one.floor.addend), abs(two.floor.addend)
+        if max(addends) << scale_bits <= ADDEND_LIMIT:
+            yield _scaled(one.floor, scale_bits), _scaled(two.floor, scale_bits), SLOW_FLAG
+    if one.rounded and two.rounded:
+        yield one.rounded, two.rounded, ROUNDED_FLAG
+
+
+def _scaled(constants: Constants, bits: int) -> Constants:
+    """For a sum that is scaled by 2**bits."""
+    return replace(constants, addend=constants.addend << bits, shift=constants.shift + bits)
+
+
+def nibble_words(first: Int64s, second: Int64s) -> Array:
+    """(depth / 4,) int32: four taps a word."""
+    nibbles = np.stack([first, second]).reshape(2, -1, _TAPS) & 0xF
+    words = (nibbles[0] << _SHIFTS_A).sum(1) + (nibbles[1] << _SHIFTS_B).sum(1)
+    return int32_words(words)
