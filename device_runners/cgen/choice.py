@@ -108,13 +108,18 @@ def choose(
     return replace(best, alternatives=tuple(others))
 
 
-def _order(context: OpContext) -> Callable[[Emission], tuple[bool, float]]:
-    """The fewest instructions first; but behind kernels that keep weights of four bits as they are,
-    those for which the constants are larger than the model's, unless only speed counts."""
+def _order(context: OpContext) -> Callable[[Emission], tuple[int, float]]:
+    """The fewest instructions first. Of weights of four bits, kernels whose constants are larger
+    than the model's come behind the others, and the smaller first, unless only speed counts."""
     if context.optimize is Optimize.SPEED or not has_four_bits(context):
-        return lambda one: (False, _instructions(one))
+        return lambda one: (0, _instructions(one))
     limit = model_bytes(context) + _ALLOWANCE
-    return lambda one: (_constant_bytes(one) > limit, _instructions(one))
+
+    def key(one: Emission) -> tuple[int, float]:
+        size = _constant_bytes(one)
+        return (size if size > limit else 0), _instructions(one)
+
+    return key
 
 
 def smallest(emissions: Mapping[int, Emission]) -> dict[int, Emission]:

@@ -410,6 +410,17 @@ MODELS: Mapping[str, CostModel] = {
         },
         1140,
     ),
+    "tidepool_fully_connected_int4_dsp": CostModel(
+        _fully_connected_dsp,
+        {
+            "rows": 160,
+            "parts": 10.6,
+            "widened inputs": 17,
+            "four channels": 56,
+            "four channels' taps": 30.2,
+        },
+        1140,
+    ),
     "tidepool_fully_connected_mve": CostModel(
         _fully_connected_mve,
         {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,7 +13,8 @@ from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.choice import Packed
 from device_runners.cgen.convolution import activation_of, bias_values, rows_as_window
 from device_runners.cgen.dsp_convolution import EIGHT_BITS, Kernel, three_pixels
-from device_runners.cgen.dsp_pairs import Pair, channels, pairs
+from device_runners.cgen.dsp_nibbles import NibblePair, four_channel_words, nibble_pairs
+from device_runners.cgen.dsp_pairs import Channel, Pair, channels, pairs
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
 from device_runners.cgen.requantization import activation_range
 
@@ -21,6 +24,8 @@ _GROUPS = 16
 _UNIT = 8
 
 _ROWS_FOR_THREE_PIXELS = 3
+
+_Pair = TypeVar("_Pair", Pair, NibblePair)
 
 
 def dense_as_three_pixels(
@@ -56,65 +61,111 @@ def dense_dsp(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed |
     Returns:
         The call, or None if a channel can't be proven exact.
     """
+    found = _channels(context, multipliers)
+    if found is None:
+        return None
+    packed = pairs(found, fixed=False)
+    groups = [
+        _Group(
+            np.concatenate([pair.start for pair in group]),
+            np.concatenate([pair.weights.reshape(-1, 2) for pair in group], axis=1),
+            np.concatenate([pair.record for pair in group]),
+        )
+        for group in _by_twos(packed)
+    ]
+    return _call(context, "fully_connected_dsp", groups)
+
+
+def dense_int4_dsp(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
+    """The same for weights from -8 to 7, which stay in four bits."""
+    found = _channels(context, multipliers)
+    packed = None if found is None else nibble_pairs(found, scale_bits=0, fixed=False)
+    if packed is None:
+        return None
+    groups = [
+        _Group(
+            np.concatenate([pair.start for pair in group]),
+            four_channel_words(group).reshape(-1, 2),
+            np.concatenate([pair.record for pair in group]),
+        )
+        for group in _by_twos(packed)
+    ]
+    return _call(context, "fully_connected_int4_dsp", groups)
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Four channels as the kernel reads them: int32 words.
+
+    Attributes:
+        start: (4,) what their sums start from.
+        weights: (depth / 4, n): those of four taps, taps rounded up to a multiple of eight.
+        records: (12,).
+    """
+
+    start: Array
+    weights: Array
+    records: Array
+
+
+def _by_twos(packed: Sequence[_Pair]) -> list[tuple[_Pair, _Pair]]:
+    """An odd one at the end is computed twice."""
+    return [(packed[i], packed[min(i + 1, len(packed) - 1)]) for i in range(0, len(packed), 2)]
+
+
+def _channels(context: OpContext, multipliers: Sequence[Multiplier]) -> list[Channel] | None:
+    """None as well for rows that are a convolution."""
     weights = context.data(1)
-    count, taps = weights.shape
-    batches = context.input(0).elements // taps
-    if batches >= _ROWS_FOR_THREE_PIXELS:
+    taps = weights.shape[1]
+    if context.input(0).elements // taps >= _ROWS_FOR_THREE_PIXELS:
         return None
     depth = -(-taps // _UNIT) * _UNIT
     clamp = activation_range(context.output, activation_of(context))
     zero_points = context.input(0).zero_point, context.output.zero_point
-    found = channels(weights, bias_values(context), multipliers, zero_points, clamp, depth)
-    if found is None:
-        return None
-    packed = pairs(found, fixed=False)
-    if len(packed) % 2:
-        packed.append(packed[-1])  # computed twice
-    records = [pair.record for pair in packed]
+    return channels(weights, bias_values(context), multipliers, zero_points, clamp, depth)
+
+
+def _call(context: OpContext, kernel: str, groups: Sequence[_Group]) -> Packed:
+    count, taps = context.data(1).shape
+    clamp = activation_range(context.output, activation_of(context))
+    records = [group.records for group in groups]
     shared = count % 4 == 0 and _differ_by_position(records)
     stream = ConstantArray(
-        context.name("stream"),
-        "int32_t",
-        _stream(packed, depth),
-        f"{context.input(1).name}, packed",
+        context.name("stream"), "int32_t", _stream(groups), f"{context.input(1).name}, packed"
     )
     table = ConstantArray(
-        context.name("records"), "int32_t", np.concatenate(records[:2] if shared else records)
+        context.name("records"), "int32_t", np.concatenate(records[:1] if shared else records)
     )
     params = {
-        "batches": batches,
+        "batches": context.input(0).elements // taps,
         "input_depth": taps,
         "output_depth": count,
         "output_min": clamp[0],
         "output_max": clamp[1],
-        "groups": len(packed) // 2,
+        "groups": len(groups),
         "shared_records": int(shared),
         "stream": Symbol(stream.name),
         "records": Symbol(table.name),
     }
-    name = "tidepool_fully_connected_dsp"
-    call = KernelCall(name, f"{name}_params", params, (context.input(0).index,))
+    params_type = "tidepool_fully_connected_dsp_params"
+    call = KernelCall(f"tidepool_{kernel}", params_type, params, (context.input(0).index,))
     return Packed(call, (stream, table), 0)
 
 
 def _differ_by_position(records: Sequence[Array]) -> bool:
     """Whether all records are those of the first group, their positions counted on."""
-    first = np.concatenate(records[:2]).astype(np.int64)
-    for group in range(len(records) // 2):
-        steps = np.concatenate(records[2 * group : 2 * group + 2]) - first
-        if not np.array_equal(steps, np.tile([0, 0, 4 * group * 256], 4)):
-            return False
-    return True
+    first = records[0].astype(np.int64)
+    return all(
+        np.array_equal(group - first, np.tile([0, 0, 4 * number * 256], 4))
+        for number, group in enumerate(records)
+    )
 
 
-def _stream(packed: Sequence[Pair], depth: int) -> Array:
+def _stream(groups: Sequence[_Group]) -> Array:
     words: list[Array] = []
-    groups = [packed[i : i + 2] for i in range(0, len(packed), 2)]
+    rows = len(groups[0].weights)
     for block in (groups[i : i + _GROUPS] for i in range(0, len(groups), _GROUPS)):
-        words += [pair.start for group in block for pair in group]
-        for begin in range(0, depth, _PART):
-            end = min(begin + _PART, depth)
-            for group in block:
-                part = [pair.weights[begin // 2 : end // 2].reshape(-1, 2) for pair in group]
-                words.append(np.concatenate(part, axis=1).ravel())
+        words += [group.start for group in block]
+        for begin in range(0, rows, _PART // 4):
+            words += [group.weights[begin : begin + _PART // 4].ravel() for group in block]
     return np.concatenate(words)

@@ -156,7 +156,7 @@ def _pair(first: Channel, second: Channel, fixed: bool) -> Pair | None:
         record = [a.multiplier, a.addend, last_word(a, first) + flag]
         record += [b.multiplier, b.addend, last_word(b, second)]
         lanes = 256 * first.weights + second.weights
-        return Pair(int32_words(start), _weight_words(lanes), int32_words(record))
+        return Pair(int32_words(start), lane_words(lanes), int32_words(record))
     return None
 
 
@@ -186,7 +186,8 @@ def last_word(constants: Constants, channel: Channel) -> int:
     return constants.shift + (channel.position << _POSITION_BIT)
 
 
-def _weight_words(lanes: Int64s) -> Array:
+def lane_words(lanes: Int64s) -> Array:
+    """(depth / 2,) int32 words of (depth,) lanes: of taps 0 and 2, then of 1 and 3."""
     quads = lanes.reshape(-1, 4) & 0xFFFF
     words = np.stack([quads[:, 0] | quads[:, 2] << 16, quads[:, 1] | quads[:, 3] << 16], axis=1)
     result: Array = words.ravel().astype(np.uint32).view(np.int32)

@@ -32,8 +32,9 @@ def with_int4_weights(graph: Graph, rng: np.random.Generator | None = None) -> G
                 bias = tensors[operator.inputs[2]]
                 assert bias.data is not None
                 tensors[bias.index] = _scaled(bias, bias.data // _STEPS)
-            operator = replace(operator, version=_VERSIONS[operator.opcode])
-        operators.append(operator)
+        operators.append(
+            replace(operator, version=_VERSIONS.get(operator.opcode, operator.version))
+        )
     return replace(graph, tensors=tuple(tensors), operators=tuple(operators))
 
 
@@ -50,5 +51,7 @@ def _scaled(tensor: Tensor, data: np.ndarray) -> Tensor:
     scales = tuple(scale * _STEPS for scale in quantization.scales)
     zero_points = tuple(zero_point // _STEPS for zero_point in quantization.zero_points)
     return replace(
-        tensor, quantization=replace(quantization, scales=scales, zero_points=zero_points), data=data
+        tensor,
+        quantization=replace(quantization, scales=scales, zero_points=zero_points),
+        data=data,
     )

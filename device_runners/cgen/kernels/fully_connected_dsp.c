@@ -3,24 +3,7 @@
  * A part of the row is widened to halves on the stack; then four output channels (two pairs) at a
  * time pass over it, 32 multiply-accumulates in 27 instructions. Rows of several parts keep their
  * sums in between. */
-#include "tidepool_dsp.h"
-
-#define PART 128        /* inputs that are widened at a time */
-#define GROUPS 16       /* of four channels, whose sums are kept at a time */
-#define RECORDS 12      /* words, of two pairs */
-
-/* One part of the inputs for some groups of channels. */
-typedef struct {
-    const uint32_t *inputs;
-    const uint32_t *inputs_end;
-    const uint32_t *sums; /* R and B of the first pair, of the second pair; for each group */
-    const uint32_t *sums_end;
-    int8_t *output;
-    const int32_t *records;
-    uint32_t *partial; /* where the sums go; NULL: they are complete, finish them */
-    int32_t output_step;
-    int32_t record_step; /* bytes, behind the records that were read */
-} part;
+#include "tidepool_dsp_parts.h"
 
 #if TIDEPOOL_HAS_DSP
 
@@ -42,37 +25,6 @@ typedef struct {
 
 /* 27 instructions of 4 bytes. */
 #define EIGHT_TAPS "ldmia.w  r1!, {r2, r3, r4, r5}\n\t" FOUR_TAPS("r2", "r3") FOUR_TAPS("r4", "r5")
-
-#define ROUNDED(x, multiplier, addend)                               \
-    "add    r7, " addend ", " x ", asr #31\n\t"                      \
-    "smmlar " x ", " x ", " multiplier ", " x "\n\t"                 \
-    "add    " x ", " x ", r7\n\t"
-
-/* The results of a pair from R and B. */
-#define FINISH(r, b, rounded, back)            \
-    "ldmia    r9!, {r1-r6}\n\t"                \
-    "sub      " r ", " r ", " b "\n\t"         \
-    "cmp      r3, #0\n\t"                      \
-    "blt      " rounded "f\n\t"                \
-    "smmla    " r ", " r ", r1, r2\n\t"        \
-    "smmla    " b ", " b ", r4, r5\n"          \
-    back ":\n\t"                               \
-    "asr      " r ", " r ", r3\n\t"            \
-    "asr      " b ", " b ", r6\n\t"            \
-    "ssat     " r ", #8, " r "\n\t"            \
-    "ssat     " b ", #8, " b "\n\t"            \
-    "lsrs     r3, r3, #8\n\t"                  \
-    "lsrs     r6, r6, #8\n\t"                  \
-    "strb     " r ", [r8, r3]\n\t"             \
-    "strb     " b ", [r8, r6]\n\t"
-
-#define FINISH_ROUNDED(r, b, rounded, back)    \
-    rounded ":\n\t"                            \
-    "bic      r3, r3, #0xC0000000\n\t"         \
-    "asr      " r ", " r ", #8\n\t"            \
-    ROUNDED(r, "r1", "r2")                     \
-    ROUNDED(b, "r4", "r5")                     \
-    "b        " back "b\n\t"
 
 /* Returns the end of what it read of the stream. On the stack: 0 inputs, 4 their end, 8 sums, 12
  * their end, 16 output, 20 records, 24 partial, 28 and 32 steps, 36 entry into the first loop. */
@@ -110,6 +62,8 @@ static __attribute__((naked, noinline)) const int32_t *run_part(
         "cmp      r2, #0\n\t"
         "bne      5f\n\t"
         "ldrd     r8, r9, [sp, #16]\n\t"
+        "sub      r10, r10, r11\n\t"
+        "sub      r12, r12, lr\n\t"
         FINISH("r10", "r11", "6", "7")
         FINISH("r12", "lr", "8", "9")
         "ldrd     r2, r3, [sp, #28]\n\t"
@@ -128,8 +82,8 @@ static __attribute__((naked, noinline)) const int32_t *run_part(
         "stmia    r2!, {r10, r11, r12, lr}\n\t"
         "str      r2, [sp, #24]\n\t"
         "b        3b\n"
-        FINISH_ROUNDED("r10", "r11", "6", "7")
-        FINISH_ROUNDED("r12", "lr", "8", "9"));
+        FINISH_ROUNDED("r10", "r11", "asr      r10, r10, #8\n\t", "6", "7")
+        FINISH_ROUNDED("r12", "lr", "asr      r12, r12, #8\n\t", "8", "9"));
 }
 
 #else
@@ -166,68 +120,9 @@ static const int32_t *run_part(const int32_t *stream, const part *p)
 
 #endif
 
-/* Widens up to PART inputs, and zeros up to the next unit; returns the end. */
-static uint32_t *widen(uint32_t *wide, const int8_t *inputs, int32_t count)
-{
-    int32_t left = count;
-    for (; left >= 4; left -= 4) {
-        const uint32_t x = tidepool_load_word(inputs);
-        *wide++ = tidepool_sxtb16(x);
-        *wide++ = tidepool_sxtb16_odd(x);
-        inputs += 4;
-    }
-    if (left > 0) {
-        int8_t rest[4] = {0, 0, 0, 0};
-        for (int32_t i = 0; i < left; ++i) {
-            rest[i] = inputs[i];
-        }
-        const uint32_t x = tidepool_load_word(rest);
-        *wide++ = tidepool_sxtb16(x);
-        *wide++ = tidepool_sxtb16_odd(x);
-    }
-    if ((count + 3) / 4 % 2 != 0) {
-        *wide++ = 0;
-        *wide++ = 0;
-    }
-    return wide;
-}
-
 TIDEPOOL_KERNEL
 void tidepool_fully_connected_dsp(const tidepool_fully_connected_dsp_params *params,
                                   const int8_t *input, int8_t *output)
 {
-    uint32_t wide[PART / 2];
-    uint32_t sums[4 * GROUPS];
-    const int32_t depth = params->input_depth;
-    const int shared = params->shared_records != 0;
-    part p = {wide,   wide, NULL, NULL, output, NULL, NULL, shared ? 4 : 0,
-              shared ? -4 * RECORDS : 0};
-    for (int32_t b = 0; b < params->batches; ++b) {
-        const int32_t *stream = params->stream;
-        p.records = params->records;
-        p.output = output + b * params->output_depth;
-        for (int32_t groups = params->groups; groups > 0; groups -= GROUPS) {
-            const int32_t block = (groups < GROUPS) ? groups : GROUPS;
-            p.sums = (const uint32_t *)(const void *)stream;
-            p.sums_end = p.sums + 4 * block;
-            stream += 4 * block;
-            for (int32_t done = 0; done < depth; done += PART) {
-                const int32_t left = depth - done;
-                if (depth > PART || groups == params->groups) {
-                    p.inputs_end = widen(wide, input + done, (left < PART) ? left : PART);
-                }
-                p.partial = (left > PART) ? sums : NULL;
-                stream = run_part(stream, &p);
-                if (left > PART) {
-                    p.sums = sums;
-                    p.sums_end = sums + 4 * block;
-                }
-            }
-            p.records += shared ? 0 : RECORDS * block;
-            p.output += shared ? 4 * block : 0;
-        }
-        input += depth;
-    }
-    tidepool_clamp_all(output, params->batches * params->output_depth, params->output_min,
-                       params->output_max);
+    run_rows(params, run_part, input, output);
 }

@@ -92,6 +92,15 @@ typedef struct {
 void tidepool_fully_connected_dsp(const tidepool_fully_connected_dsp_params *params,
                                   const int8_t *input, int8_t *output);
 
+/* The same with weights of four bits.
+ *   stream       for each block: the starts of each group's channels, then for each part and each
+ *                group: for every four inputs two words. A word has in each half a nibble of each of
+ *                the four channels, from the lowest one on: weight + 8, of the last channel the
+ *                weight; its halves are of inputs 0 and 2, or 1 and 3
+ *   records      as above; their sums are not scaled */
+void tidepool_fully_connected_int4_dsp(const tidepool_fully_connected_dsp_params *params,
+                                       const int8_t *input, int8_t *output);
+
 /* DEPTHWISE_CONV_2D of depth multiplier 1 and at least 4 channels, which go by fours.
  *   stream       for each four: the first one's index, the filter's taps as words of four bytes,
  *                and for each of the four its bias (the input's zero point folded in) and its

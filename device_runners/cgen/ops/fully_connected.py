@@ -19,7 +19,11 @@ from device_runners.cgen.channel_packing import pack_channels
 from device_runners.cgen.choice import Candidate, Packed, choose, has_four_bits
 from device_runners.cgen.convolution import bias_values, channel_factors
 from device_runners.cgen.dsp_convolution import FOUR_BITS
-from device_runners.cgen.dsp_dense import dense_as_three_pixels, dense_dsp
+from device_runners.cgen.dsp_dense import (
+    dense_as_three_pixels,
+    dense_dsp,
+    dense_int4_dsp,
+)
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.int16_products import (
@@ -185,6 +189,12 @@ _CANDIDATES = (
 )
 
 _FOUR_BITS = (
+    Candidate(
+        Isa.DSP,
+        _symmetric(dense_int4_dsp),
+        reason="DSP extension, weights stay in 4 bits, every channel proven exact",
+        refusal="weights with a zero point, or no proof for 4 bits",
+    ),
     Candidate(
         Isa.DSP,
         _symmetric(partial(dense_as_three_pixels, kernels=FOUR_BITS)),
