@@ -335,6 +335,23 @@ MODELS: Mapping[str, CostModel] = {
         },
         2892,
     ),
+    "tidepool_conv_2d_int4_mve": CostModel(
+        _conv_2d_mve,
+        {
+            "call": 188,
+            "four channels": 26.9,
+            "four channels' vectors": 14.4,
+            "two pixels by themselves": 98.8,
+            "one channel": 91.9,
+            "one channel's vectors": 4.2,
+            "two pixels of strips": 94.3,
+            "strips' rows": 248,
+            "rows of pixels": 116,
+            "pixels by themselves": 17.2,
+            "copied pixels": 132,
+        },
+        2892,
+    ),
     "tidepool_depthwise_conv_2d": CostModel(
         _depthwise_conv_2d,
         {
@@ -422,6 +439,15 @@ MODELS: Mapping[str, CostModel] = {
         1140,
     ),
     "tidepool_fully_connected_mve": CostModel(
+        _fully_connected_mve,
+        {
+            "call": 150,
+            "eight channels": 26.4,
+            "eight channels' vectors": 17.3,
+        },
+        840,
+    ),
+    "tidepool_fully_connected_int4_mve": CostModel(
         _fully_connected_mve,
         {
             "call": 150,

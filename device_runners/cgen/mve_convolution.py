@@ -17,16 +17,15 @@ from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.choice import Packed
 from device_runners.cgen.convolution import (
     activation_of,
-    bias_values,
     channel_multipliers,
     rows_as_window,
     window_params,
 )
+from device_runners.cgen.mve_vectors import EIGHT_BITS, VECTOR, Bits, Vectors
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
 from device_runners.cgen.optimize import Optimize
 from device_runners.cgen.requantization import activation_range
 
-_VECTOR = 16  # bytes
 _CONV_CHANNELS = 4
 _ROW_CHANNELS = 8
 # Multipliers, then shifts, of channels 0, 2, 4, 6 and of 1, 3, 5, 7.
@@ -38,59 +37,71 @@ _SMALL_BYTES = 1024
 """Packed weights up to this size may be more than twice the model's."""
 
 
-def conv_2d_mve(context: OpContext) -> Packed | None:
+def conv_2d_mve(context: OpContext, bits: Bits = EIGHT_BITS) -> Packed | None:
     """A call of ``tidepool_conv_2d_mve`` for a CONV_2D of one group.
 
+    Args:
+        context: The operator.
+        bits: How the kernel has its weights.
+
     Returns:
-        The call; None if a multiplier shifts to the left, or if the weights would grow much.
+        The call; None if it would not be exact, or if the weights would grow much.
     """
     weights = context.data(1)
     count, filter_height, filter_width, _ = weights.shape
     window = window_params(context, filter_height, filter_width)
     # A strip holds columns of the image.
     taps = weights.transpose(0, 2, 1, 3).reshape(count, -1)
-    return _pairs_of_pixels(context, window, taps, channel_multipliers(context, count))
+    return _pairs_of_pixels(context, window, taps, channel_multipliers(context, count), bits)
 
 
-def dense_as_pairs(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
+def dense_as_pairs(
+    context: OpContext, multipliers: Sequence[Multiplier], bits: Bits = EIGHT_BITS
+) -> Packed | None:
     """A call of ``tidepool_conv_2d_mve`` for any number of rows: each is a pixel.
 
     Args:
         context: The operator; its weights have the zero point 0.
         multipliers: One a channel.
+        bits: How the kernel has its weights.
 
     Returns:
-        The call; None if a multiplier shifts to the left, or if the weights would grow much.
+        The call; None if it would not be exact, or if the weights would grow much.
     """
     count, taps = context.data(1).shape
     window = rows_as_window(context.input(0).elements // taps, taps, count)
-    return _pairs_of_pixels(context, window, context.data(1), multipliers)
+    return _pairs_of_pixels(context, window, context.data(1), multipliers, bits)
 
 
-def dense_mve(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed | None:
+def dense_mve(
+    context: OpContext, multipliers: Sequence[Multiplier], bits: Bits = EIGHT_BITS
+) -> Packed | None:
     """A call of ``tidepool_fully_connected_mve`` for a single row.
 
     Args:
         context: The operator; its weights have the zero point 0.
         multipliers: One a channel.
+        bits: How the kernel has its weights.
 
     Returns:
-        The call; None for several rows, if a multiplier shifts to the left, or if the weights
-        would grow much.
+        The call; None for several rows, if it would not be exact, or if the weights would grow
+        much.
     """
     weights = context.data(1)
     count, taps = weights.shape
     if context.input(0).elements > taps:
         return None
-    if not _fits(context, weights, multipliers, _ROW_CHANNELS):
+    if not _fits(context, weights, multipliers, bits, _ROW_CHANNELS):
         return None
-    groups = [slice(c, c + _ROW_CHANNELS) for c in range(0, count, _ROW_CHANNELS)]
-    vectors, bias = _vectors(weights), folded_bias(context, weights)
-    stream = [_sums(bias[group], vectors[group], _ROW_CHANNELS) for group in groups]
+    vectors = bits.vectors(context, weights)
+    if vectors is None:
+        return None
+    firsts = range(0, count, _ROW_CHANNELS)
+    stream = [vectors.group(c, min(_ROW_CHANNELS, count - c), _ROW_CHANNELS) for c in firsts]
     same = len(set(multipliers)) == 1
     records = [
-        _record(multipliers[group], _ROW_CHANNELS, _ROW_ORDER)
-        for group in (groups[:1] if same else groups)
+        _record(multipliers[c : c + _ROW_CHANNELS], _ROW_CHANNELS, _ROW_ORDER)
+        for c in (firsts[:1] if same else firsts)
     ]
     arrays = (
         _stream_array(context, np.concatenate(stream)),
@@ -104,12 +115,18 @@ def dense_mve(context: OpContext, multipliers: Sequence[Multiplier]) -> Packed |
         "stream": Symbol(arrays[0].name),
         "records": Symbol(arrays[1].name),
     }
-    name = "tidepool_fully_connected_mve"
-    return Packed(KernelCall(name, f"{name}_params", params, (context.input(0).index,)), arrays, 0)
+    function = f"tidepool_fully_connected_{bits.infix}mve"
+    params_type = "tidepool_fully_connected_mve_params"
+    call = KernelCall(function, params_type, params, (context.input(0).index,))
+    return Packed(call, arrays, 0)
 
 
 def _pairs_of_pixels(
-    context: OpContext, window: dict[str, int], weights: Array, multipliers: Sequence[Multiplier]
+    context: OpContext,
+    window: dict[str, int],
+    weights: Array,
+    multipliers: Sequence[Multiplier],
+    bits: Bits,
 ) -> Packed | None:
     """A call of ``tidepool_conv_2d_mve``.
 
@@ -118,13 +135,16 @@ def _pairs_of_pixels(
         window: Fields of ``tidepool_window``.
         weights: (channels, taps) int8, in the kernel's order.
         multipliers: One a channel.
+        bits: How the kernel has them.
     """
-    if not _fits(context, weights, multipliers):
+    if not _fits(context, weights, multipliers, bits):
         return None
-    vectors = _vectors(weights)
-    depth = vectors.shape[1] * _VECTOR
+    vectors = bits.vectors(context, weights)
+    if vectors is None:
+        return None
+    depth = vectors.depth
     pixels = 0 if _in_place(window, depth) else _pixels(window)
-    array = _stream_array(context, _conv_stream(context, weights, vectors, multipliers))
+    array = _stream_array(context, _conv_stream(vectors, multipliers))
     params = {
         "window": window,
         "input_zero_point": context.input(0).zero_point,
@@ -135,7 +155,8 @@ def _pairs_of_pixels(
         "stream": Symbol(array.name),
     }
     source = context.input(0).index
-    call = KernelCall("tidepool_conv_2d_mve", "tidepool_conv_2d_mve_params", params, (source,))
+    function = f"tidepool_conv_2d_{bits.infix}mve"
+    call = KernelCall(function, "tidepool_conv_2d_mve_params", params, (source,))
     return Packed(call, (array,), _scratch_bytes(window, depth, pixels))
 
 
@@ -145,7 +166,11 @@ def shifts_right(multipliers: Sequence[Multiplier]) -> bool:
 
 
 def _fits(
-    context: OpContext, weights: Array, multipliers: Sequence[Multiplier], multiple: int = 1
+    context: OpContext,
+    weights: Array,
+    multipliers: Sequence[Multiplier],
+    bits: Bits,
+    multiple: int = 1,
 ) -> bool:
     """Whether the kernel is exact, and its weights are not much larger than the model's, if that
     matters.
@@ -154,48 +179,16 @@ def _fits(
         context: The operator.
         weights: (channels, taps) int8.
         multipliers: One a channel.
+        bits: How the kernel has its weights.
         multiple: Channels are filled up to a multiple of it.
     """
     if not shifts_right(multipliers):
         return False
     count, taps = (int(n) for n in weights.shape)
-    packed = -(-count // multiple) * multiple * -(-taps // _VECTOR) * _VECTOR
-    fits = packed <= max(2 * count * taps, _SMALL_BYTES)
+    channels = -(-count // multiple) * multiple
+    packed = channels * -(-taps // VECTOR) * VECTOR // bits.width
+    fits = packed <= max(2 * count * taps // bits.width, _SMALL_BYTES)
     return fits or context.optimize is Optimize.SPEED
-
-
-def _vectors(weights: Array) -> Array:
-    """(channels, vectors, 4) int32: 16 taps a vector, the missing ones of weight 0."""
-    count, taps = weights.shape
-    padded = np.ascontiguousarray(np.pad(weights, ((0, 0), (0, -taps % _VECTOR))), np.int8)
-    words: Array = padded.view("<i4").reshape(count, -1, _VECTOR // 4)
-    return words
-
-
-def folded_bias(context: OpContext, weights: Array) -> Array:
-    """(channels,) int32, modulo 2**32: the bias, the input's zero point folded in."""
-    bias = bias_values(context)
-    start = 0 if bias is None else bias.astype(np.int64)
-    folded = start - context.input(0).zero_point * weights.astype(np.int64).sum(axis=1)
-    result: Array = (folded & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-    return result
-
-
-def _sums(bias: Array, vectors: Array, size: int) -> Array:
-    """What a group of channels needs for its accumulators; channels that are missing are zeros.
-
-    Args:
-        bias: (channels,) int32.
-        vectors: (channels, vectors, 4) int32.
-        size: Channels of a whole group.
-
-    Returns:
-        Biases, then tap by tap a vector of each channel: int32 words.
-    """
-    missing = size - len(bias)
-    by_tap = np.pad(vectors, ((0, missing), (0, 0), (0, 0))).transpose(1, 0, 2)
-    words: Array = np.concatenate([np.pad(bias, (0, missing)), by_tap.ravel()])
-    return words
 
 
 def _record(multipliers: Sequence[Multiplier], size: int, order: Sequence[int]) -> Array:
@@ -212,20 +205,17 @@ def _record(multipliers: Sequence[Multiplier], size: int, order: Sequence[int]) 
     return np.array(words, np.int32).ravel()
 
 
-def _conv_stream(
-    context: OpContext, weights: Array, vectors: Array, multipliers: Sequence[Multiplier]
-) -> Array:
-    """Whole groups of four channels, then the others one by one."""
-    count = len(weights)
+def _conv_stream(vectors: Vectors, multipliers: Sequence[Multiplier]) -> Array:
+    """Whole groups of four channels, then the others vector by vector."""
+    count, width = len(multipliers), vectors.width
     whole = count // _CONV_CHANNELS * _CONV_CHANNELS
-    groups = [slice(c, c + _CONV_CHANNELS) for c in range(0, whole, _CONV_CHANNELS)]
-    groups += [slice(c, c + 1) for c in range(whole, count)]
-    bias = folded_bias(context, weights)
+    groups = [(c, _CONV_CHANNELS) for c in range(0, whole, _CONV_CHANNELS)]
+    groups += [(c, width) for c in range(whole, count, width)]
     parts = []
-    for group in groups:
-        size = len(bias[group])
-        parts.append(_sums(bias[group], vectors[group], size))
-        parts.append(_record(multipliers[group], size, range(size)))
+    for first, size in groups:
+        channels = min(size, count - first)
+        parts.append(vectors.group(first, channels, size))
+        parts.append(_record(multipliers[first : first + channels], size, range(size)))
     stream: Array = np.concatenate(parts)
     return stream
 
@@ -265,7 +255,7 @@ def _strip_bytes(window: dict[str, int], pixels: int) -> int:
     stride, width = window["stride_width"], window["filter_width"]
     shared = window["dilation_width"] == 1 and stride <= width
     columns = (pixels - 1) * stride + width if shared else pixels * width
-    return columns * column + _VECTOR
+    return columns * column + VECTOR
 
 
 def _pixels(window: dict[str, int]) -> int:
@@ -278,6 +268,6 @@ def _pixels(window: dict[str, int]) -> int:
 def _scratch_bytes(window: dict[str, int], depth: int, pixels: int) -> int:
     if pixels == 0:
         # The kernel always takes scratch memory, even if it leaves it alone.
-        return 2 * depth if depth != window["input_channels"] else _VECTOR
-    padding = -(-window["input_channels"] // _VECTOR) * _VECTOR
+        return 2 * depth if depth != window["input_channels"] else VECTOR
+    padding = -(-window["input_channels"] // VECTOR) * VECTOR
     return padding + _strip_bytes(window, pixels) * (1 + window["output_width"] % 2)

@@ -13,7 +13,8 @@ from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier
 from device_runners.cgen.choice import Packed
 from device_runners.cgen.convolution import channel_multipliers, window_params
-from device_runners.cgen.mve_convolution import folded_bias, output_params, shifts_right
+from device_runners.cgen.mve_convolution import output_params, shifts_right
+from device_runners.cgen.mve_vectors import folded_bias
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
 
 _VECTOR = 16  # bytes

@@ -44,6 +44,15 @@ typedef struct {
 void tidepool_conv_2d_mve(const tidepool_conv_2d_mve_params *params, const int8_t *input,
                           int8_t *output, uint8_t *scratch);
 
+/* The same with weights of four bits.
+ *   stream       as above, but bytes of weights are 16 A + B for a tap of two channels, and their
+ *                starts 16 times the bias of A + that of B, then 16 times that of B. Channels behind
+ *                the last four come by twos, if need be with a last one of zeros: starts, vectors,
+ *                multipliers, shifts
+ * Sums must fit 28 bits. */
+void tidepool_conv_2d_int4_mve(const tidepool_conv_2d_mve_params *params, const int8_t *input,
+                               int8_t *output, uint8_t *scratch);
+
 /* FULLY_CONNECTED of one row.
  *   stream       for every eight channels: their bias, and for each 16 taps a vector of each of the
  *                eight. The last eight are filled up with zeros.
@@ -64,6 +73,10 @@ typedef struct {
 
 void tidepool_fully_connected_mve(const tidepool_fully_connected_mve_params *params,
                                   const int8_t *input, int8_t *output);
+
+/* The same with weights of four bits, whose stream has bytes and starts of two channels as above. */
+void tidepool_fully_connected_int4_mve(const tidepool_fully_connected_mve_params *params,
+                                       const int8_t *input, int8_t *output);
 
 /* DEPTHWISE_CONV_2D of 3x3 with depth multiplier 1, strides of 1 or 2, dilations of 1; with strides of 1
  * the output has two columns at least.

@@ -1,5 +1,15 @@
-/* Two pixels by four output channels: a vector of each pixel's window and one of each channel's
- * weights are loaded, and eight VMLADAVA sum up 128 products in 14 instructions. */
+/* Two pixels by four output channels, 128 products in 14 instructions. A file that includes this one
+ * defines
+ *   SIXTEEN_TAPS(x_0, x_1)  instructions that load a vector of each pixel, x_0 and x_1 being their
+ *                addresses, and weights behind r5, and add up products: of the first pixel in r0, r2,
+ *                r4 and r6, of the second one in r8, r10, r12 and lr (VMLADAVA takes even registers
+ *                only, so that pointers are in odd ones); 56 bytes
+ *   UNPACK_SUMS  instructions between the sums and their way to q0 and q1, one pixel each
+ *   UNSCALED_SUMS  instructions behind it; then they are the four channels' sums
+ * and without vector instructions
+ *   tidepool_mve_sixteen_taps(sums, x, weights)  what adds 16 products for one pixel to four sums, and
+ *                returns the address behind the weights
+ *   tidepool_mve_unpack(sums)  what makes them the channels' sums */
 #ifndef TIDEPOOL_MVE_PAIRS_H
 #define TIDEPOOL_MVE_PAIRS_H
 
@@ -32,24 +42,6 @@ typedef struct {
 
 #if TIDEPOOL_HAS_MVE
 
-/* 14 instructions of 4 bytes. The sums: r0, r2, r4, r6 of the first pixel, r8, r10, r12, lr of the
- * second one. VMLADAVA takes even registers only, so that pointers are in odd ones. */
-#define SIXTEEN_TAPS(x_0, x_1)       \
-    "vldrb.u8     q0, " x_0 "\n\t"   \
-    "vldrb.u8     q2, [r5], #16\n\t" \
-    "vldrb.u8     q1, " x_1 "\n\t"   \
-    "vmladava.s8  r0, q0, q2\n\t"    \
-    "vldrb.u8     q3, [r5], #16\n\t" \
-    "vmladava.s8  r8, q1, q2\n\t"    \
-    "vldrb.u8     q2, [r5], #16\n\t" \
-    "vmladava.s8  r2, q0, q3\n\t"    \
-    "vmladava.s8  r10, q1, q3\n\t"   \
-    "vldrb.u8     q3, [r5], #16\n\t" \
-    "vmladava.s8  r4, q0, q2\n\t"    \
-    "vmladava.s8  r12, q1, q2\n\t"   \
-    "vmladava.s8  r6, q0, q3\n\t"    \
-    "vmladava.s8  lr, q1, q3\n\t"
-
 #define BEFORE(distance) SIXTEEN_TAPS("[r1, #-" distance "]", "[r3, #-" distance "]")
 
 #define NEXT SIXTEEN_TAPS("[r1], #16", "[r3], #16")
@@ -66,11 +58,12 @@ typedef struct {
 /* The sums of a group as vectors, times their multipliers; at 6 minus 1 where one is negative and
  * will be shifted; at 4 shifted. */
 #define PRODUCTS                         \
+    UNPACK_SUMS                          \
     "vmov     q0[2], q0[0], r0, r4\n\t"  \
     "vmov     q0[3], q0[1], r2, r6\n\t"  \
     "vldrw.u32 q2, [r5], #16\n\t"        \
     "vmov     q1[2], q1[0], r8, r12\n\t" \
-    "vmov     q1[3], q1[1], r10, lr\n\t" \
+    "vmov     q1[3], q1[1], r10, lr\n\t" UNSCALED_SUMS \
     "vqrdmulh.s32 q0, q0, q2\n\t"        \
     "vldrw.u32 q3, [r5], #16\n\t"        \
     "vqrdmulh.s32 q1, q1, q2\n\t"        \
@@ -194,34 +187,12 @@ tidepool_mve_run_pairs(const tidepool_mve_pairs *job __attribute__((unused)))
         "b        1b\n");
 }
 
-#undef SIXTEEN_TAPS
 #undef BEFORE
 #undef NEXT
 #undef CHOOSE_ROUNDING
 #undef PRODUCTS
 #undef STORED
 #undef NEXT_PAIR
-
-/* The sums of one channel for two pixels. */
-static inline void tidepool_mve_run_channel(const int8_t *x_0, const int8_t *x_1,
-                                            const int8_t *weights, int32_t depth, uint32_t *sums)
-{
-    uint32_t sum_0 = sums[0];
-    uint32_t sum_1 = sums[1];
-    __asm__ volatile("dls          lr, %5\n"
-                     "1:\n\t"
-                     "vldrb.u8     q0, [%2], #16\n\t"
-                     "vldrb.u8     q2, [%4], #16\n\t"
-                     "vldrb.u8     q1, [%3], #16\n\t"
-                     "vmladava.s8  %0, q0, q2\n\t"
-                     "vmladava.s8  %1, q1, q2\n\t"
-                     "le           lr, 1b"
-                     : "+Te"(sum_0), "+Te"(sum_1), "+r"(x_0), "+r"(x_1), "+r"(weights)
-                     : "r"(depth / TIDEPOOL_MVE_BYTES)
-                     : "lr", "q0", "q1", "q2", "memory");
-    sums[0] = sum_0;
-    sums[1] = sum_1;
-}
 
 #else
 
@@ -230,28 +201,23 @@ static inline const int32_t *tidepool_mve_run_group(const tidepool_mve_pairs *jo
                                                     const int8_t *const *x, const int32_t *stream,
                                                     int8_t *output)
 {
-    uint32_t sums[TIDEPOOL_MVE_CHANNELS][TIDEPOOL_MVE_PIXELS];
-    for (int32_t c = 0; c < TIDEPOOL_MVE_CHANNELS; ++c) {
-        sums[c][0] = (uint32_t)stream[c];
-        sums[c][1] = (uint32_t)stream[c];
-    }
-    stream += TIDEPOOL_MVE_CHANNELS;
-    for (int32_t i = 0; i < job->depth; i += TIDEPOOL_MVE_BYTES) {
+    const int32_t *record = NULL;
+    for (int32_t i = 0; i < TIDEPOOL_MVE_PIXELS; ++i) {
+        uint32_t sums[TIDEPOOL_MVE_CHANNELS];
+        const int8_t *weights = (const int8_t *)(stream + TIDEPOOL_MVE_CHANNELS);
+        memcpy(sums, stream, sizeof sums);
+        for (int32_t tap = 0; tap < job->depth; tap += TIDEPOOL_MVE_BYTES) {
+            weights = tidepool_mve_sixteen_taps(sums, x[i] + tap, weights);
+        }
+        tidepool_mve_unpack(sums);
+        record = (const int32_t *)(const void *)weights;
         for (int32_t c = 0; c < TIDEPOOL_MVE_CHANNELS; ++c) {
-            const int8_t *const weights = (const int8_t *)stream;
-            sums[c][0] = tidepool_mve_products(sums[c][0], x[0] + i, weights);
-            sums[c][1] = tidepool_mve_products(sums[c][1], x[1] + i, weights);
-            stream += TIDEPOOL_MVE_BYTES / 4;
-        }
-    }
-    for (int32_t c = 0; c < TIDEPOOL_MVE_CHANNELS; ++c) {
-        for (int32_t i = 0; i < TIDEPOOL_MVE_PIXELS; ++i) {
             output[job->places[TIDEPOOL_MVE_PIXELS * c + i]] =
-                tidepool_mve_result(sums[c][i], stream[c], stream[TIDEPOOL_MVE_CHANNELS + c],
-                                    job->ties, job->zero_point, job->low, job->high);
+                tidepool_mve_result(sums[c], record[c], record[TIDEPOOL_MVE_CHANNELS + c], job->ties,
+                                    job->zero_point, job->low, job->high);
         }
     }
-    return stream + 2 * TIDEPOOL_MVE_CHANNELS;
+    return record + 2 * TIDEPOOL_MVE_CHANNELS;
 }
 
 static inline void tidepool_mve_run_pairs(const tidepool_mve_pairs *job)
@@ -269,15 +235,6 @@ static inline void tidepool_mve_run_pairs(const tidepool_mve_pairs *job)
             x[1] += job->x_step;
             output += job->output_step;
         }
-    }
-}
-
-static inline void tidepool_mve_run_channel(const int8_t *x_0, const int8_t *x_1,
-                                            const int8_t *weights, int32_t depth, uint32_t *sums)
-{
-    for (int32_t i = 0; i < depth; i += TIDEPOOL_MVE_BYTES) {
-        sums[0] = tidepool_mve_products(sums[0], x_0 + i, weights + i);
-        sums[1] = tidepool_mve_products(sums[1], x_1 + i, weights + i);
     }
 }
 

@@ -17,7 +17,8 @@ from device_runners.cgen.convolution import (
     window_params,
     windows,
 )
-from device_runners.cgen.dsp_convolution import FOUR_BITS, conv_2d_dsp
+from device_runners.cgen.dsp_convolution import FOUR_BITS as DSP_FOUR_BITS
+from device_runners.cgen.dsp_convolution import conv_2d_dsp
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.int16_products import (
@@ -29,6 +30,7 @@ from device_runners.cgen.int16_products import (
 )
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.mve_convolution import conv_2d_mve
+from device_runners.cgen.mve_vectors import FOUR_BITS as MVE_FOUR_BITS
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 
 
@@ -112,8 +114,14 @@ _CANDIDATES = (
 
 _FOUR_BITS = (
     Candidate(
+        Isa.MVE,
+        lambda context: conv_2d_mve(context, MVE_FOUR_BITS) if _groups(context) == 1 else None,
+        reason="vector extension, one group, weights stay in 4 bits",
+        refusal="several groups, a shift to the left, weights of -8, or weights that would grow",
+    ),
+    Candidate(
         Isa.DSP,
-        lambda context: conv_2d_dsp(context, FOUR_BITS) if _groups(context) == 1 else None,
+        lambda context: conv_2d_dsp(context, DSP_FOUR_BITS) if _groups(context) == 1 else None,
         reason="DSP extension, one group, weights stay in 4 bits, every channel proven exact",
         refusal="several groups, or no proof for 4 bits",
     ),

@@ -18,7 +18,7 @@ from device_runners.cgen import checks
 from device_runners.cgen.channel_packing import pack_channels
 from device_runners.cgen.choice import Candidate, Packed, choose, has_four_bits
 from device_runners.cgen.convolution import bias_values, channel_factors
-from device_runners.cgen.dsp_convolution import FOUR_BITS
+from device_runners.cgen.dsp_convolution import FOUR_BITS as DSP_FOUR_BITS
 from device_runners.cgen.dsp_dense import (
     dense_as_three_pixels,
     dense_dsp,
@@ -35,6 +35,7 @@ from device_runners.cgen.int16_products import (
 )
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.mve_convolution import dense_as_pairs, dense_mve
+from device_runners.cgen.mve_vectors import FOUR_BITS as MVE_FOUR_BITS
 from device_runners.cgen.operation import (
     Emission,
     KernelCall,
@@ -190,6 +191,18 @@ _CANDIDATES = (
 
 _FOUR_BITS = (
     Candidate(
+        Isa.MVE,
+        _symmetric(partial(dense_mve, bits=MVE_FOUR_BITS)),
+        reason="vector extension, weights stay in 4 bits",
+        refusal="weights with a zero point or -8, a shift to the left, or weights that would grow",
+    ),
+    Candidate(
+        Isa.MVE,
+        _symmetric(partial(dense_as_pairs, bits=MVE_FOUR_BITS)),
+        reason="vector extension, rows as pixels, weights stay in 4 bits",
+        refusal="weights with a zero point or -8, a shift to the left, or weights that would grow",
+    ),
+    Candidate(
         Isa.DSP,
         _symmetric(dense_int4_dsp),
         reason="DSP extension, weights stay in 4 bits, every channel proven exact",
@@ -197,7 +210,7 @@ _FOUR_BITS = (
     ),
     Candidate(
         Isa.DSP,
-        _symmetric(partial(dense_as_three_pixels, kernels=FOUR_BITS)),
+        _symmetric(partial(dense_as_three_pixels, kernels=DSP_FOUR_BITS)),
         reason="DSP extension, rows as pixels, weights stay in 4 bits",
         refusal="weights with a zero point, or no proof for 4 bits",
     ),
