@@ -2,7 +2,7 @@
 
     python benchmarks/costs.py [--core cortex-m4]... [--seeds 6]
 
-Random layers of usual sizes go through every kernel that can compute them, on a core of each level,
+Random layers of usual sizes, with weights of eight bits and of four, go through every kernel that can compute them, on a core of each level,
 layer by layer. Non-negative least squares on relative errors give what a pass of each loop takes;
 printed are the tables and how far they are off. Writes ``build/bench/costs.json``.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ from scipy.optimize import nnls
 
 from converters.files import write_atomic
 from converters.tflite.builder import GraphBuilder
-from converters.tflite.graph import Activation, Graph, Padding
+from converters.tflite.graph import Activation, Graph, Padding, TensorType
 from converters.tflite.options import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
@@ -73,10 +73,14 @@ def main(
 
 
 def observe(core: str, seed: int) -> Iterator[Observation]:
-    """Counts a random graph on a core, once with each rank of its layers' kernels."""
-    rng = np.random.default_rng(seed)
-    graph, isa = _layers(rng), isa_of(core)
-    program = Program(graph)
+    """Counts random graphs on a core, once with each rank of their layers' kernels."""
+    layers = _layers(np.random.default_rng(seed))
+    for graph in (layers, _in_four_bits(layers)):
+        yield from _observe_graph(graph, core)
+
+
+def _observe_graph(graph: Graph, core: str) -> Iterator[Observation]:
+    program, isa = Program(graph), isa_of(core)
     (sample,) = fixed_samples(graph, 1)
     emissions = {
         op.index: operations()[op.opcode].emit(OpContext(graph, op, isa)) for op in graph.operators
@@ -141,6 +145,20 @@ def _layers(rng: np.random.Generator) -> Graph:
     for number in range(_LAYERS):
         b.output((_convolution, _depthwise, _dense)[number % 3](b, rng))
     return b.graph()
+
+
+def _in_four_bits(graph: Graph) -> Graph:
+    """The same layers with weights that a file might have in four bits."""
+    weights = {op.inputs[1] for op in graph.operators}
+    return replace(
+        graph,
+        tensors=tuple(
+            replace(tensor, data=np.maximum(tensor.data >> 4, -7), packed_type=TensorType.INT4)
+            if tensor.index in weights and tensor.data is not None
+            else tensor
+            for tensor in graph.tensors
+        ),
+    )
 
 
 def _pick(rng: np.random.Generator, *items: Any) -> Any:
