@@ -2,9 +2,10 @@
 
     python benchmarks/costs.py [--core cortex-m4]... [--seeds 6]
 
-Random layers of usual sizes, with weights of eight bits and of four, go through every kernel that can compute them, on a core of each level,
-layer by layer. Non-negative least squares on relative errors give what a pass of each loop takes;
-printed are the tables and how far they are off. Writes ``build/bench/costs.json``.
+Random layers of usual sizes, with weights of eight bits and of four, go through every kernel that
+can compute them, on a core of each level, layer by layer. Non-negative least squares on relative
+errors give what a pass of each loop takes; printed are the tables and how far they are off. Writes
+``build/bench/costs.json``.
 """
 
 from __future__ import annotations

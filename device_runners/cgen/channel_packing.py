@@ -19,6 +19,7 @@ from device_runners.cgen.requantization import INT8_MAX, INT8_MIN, activation_ra
 
 _FOUR = 4  # channels of a quad
 _QUADS_ZERO_POINT = 128
+_NIBBLES_ZERO_POINT = 8
 _SUM_LIMIT = 1 << 30
 _INT32_LIMIT = 1 << 31
 
@@ -45,22 +46,26 @@ class PackedChannels:
         """The weights channel by channel."""
         return ConstantArray(self.name, "int8_t", self.taps.ravel(), self.comment)
 
-    def quads(self, filters: int) -> tuple[dict[str, object], tuple[ConstantArray, ...]]:
+    def quads(
+        self, filters: int, four_bits: bool = False
+    ) -> tuple[dict[str, object], tuple[ConstantArray, ...]]:
         """The fields ``quads`` and ``rest`` of ``tidepool_quads.h`` and their arrays.
 
         Args:
             filters: Channels of a group.
+            four_bits: Whether those of whole fours are nibbles, as in ``tidepool_nibbles.h``.
         """
+        pack, infix = (_nibbles, "_int4") if four_bits else (_quads, "")
         groups = self.taps.reshape(-1, filters, self.taps.shape[1])
         whole = filters // _FOUR * _FOUR
         parts = (
-            ("quads", "uint32_t", _quads(groups[:, :whole])),
+            ("quads", "uint32_t", pack(groups[:, :whole])),
             ("rest", "int8_t", groups[:, whole:].ravel()),
         )
         fields: dict[str, object] = {}
         arrays = []
         for field, c_type, values in parts:
-            name = f"{self.name}_{field}_{filters}"
+            name = f"{self.name}{infix}_{field}_{filters}"
             fields[field] = Symbol(name if values.size else "NULL")
             if values.size:
                 arrays.append(ConstantArray(name, c_type, values, f"{self.comment}, packed"))
@@ -191,6 +196,16 @@ def _quads(groups: Array) -> Array:
     fours = groups.reshape(len(groups), -1, _FOUR, groups.shape[2]).swapaxes(2, 3)
     unsigned = (fours.astype(np.int16) + _QUADS_ZERO_POINT).astype(np.uint8)
     words: Array = np.ascontiguousarray(unsigned).view("<u4").ravel()
+    return words
+
+
+def _nibbles(groups: Array) -> Array:
+    """(groups, 4 n, taps) from -8 to 7 -> (groups * n * taps / 2,) uint32, taps rounded up."""
+    unsigned = groups.astype(np.uint32) + _NIBBLES_ZERO_POINT
+    padded = np.pad(unsigned, ((0, 0), (0, 0), (0, groups.shape[2] % 2)))
+    fours = padded.reshape(len(groups), -1, _FOUR, padded.shape[2] // 2, 2)
+    shifts = np.array([0, 16, 4, 20], np.uint32)[:, None, None] + np.array([0, 8], np.uint32)
+    words: Array = (fours << shifts).sum(axis=(2, 4), dtype=np.uint32).ravel()
     return words
 
 

@@ -270,6 +270,22 @@ MODELS: Mapping[str, CostModel] = {
         },
         2424,
     ),
+    "tidepool_conv_2d_int4": CostModel(
+        _conv_2d,
+        {
+            "call": 236,
+            "two pixels": 214,
+            "summed taps": 5.1,
+            "four channels": 285,
+            "four channels' taps": 11.1,
+            "one channel": 126,
+            "one channel's taps": 6.4,
+            "copied rows": 54.8,
+            "copied taps": 0.3,
+            "taps across an edge": 5.3,
+        },
+        2424,
+    ),
     "tidepool_conv_2d_dsp": CostModel(
         _conv_2d_dsp,
         {
@@ -403,6 +419,20 @@ MODELS: Mapping[str, CostModel] = {
         2136,
     ),
     "tidepool_fully_connected": CostModel(
+        _fully_connected,
+        {
+            "rows": 77,
+            "summed taps": 2.1,
+            "eight of a row": 280,
+            "eight's taps": 12.5,
+            "four of a row": 175,
+            "four's taps": 8.9,
+            "one of a row": 52.9,
+            "one's taps": 3.2,
+        },
+        1646,
+    ),
+    "tidepool_fully_connected_int4": CostModel(
         _fully_connected,
         {
             "rows": 77,

@@ -27,6 +27,11 @@ typedef struct {
 void tidepool_fully_connected(const tidepool_fully_connected_params *params, const int8_t *input,
                               int8_t *output);
 
+/* The same with weights of four bits, but for the rest: a word of quads has two taps
+ * (tidepool_nibbles.h). */
+void tidepool_fully_connected_int4(const tidepool_fully_connected_params *params,
+                                   const int8_t *input, int8_t *output);
+
 /* BATCH_MATMUL: output[b][i][j] = sum over k of input_1[b1][i][k] * input_2[b2][k][j], in one to
  * three batch dimensions, each operand with its strides in elements (0 where it is repeated).
  *   factor   as in tidepool_channels, of the one kind or the other

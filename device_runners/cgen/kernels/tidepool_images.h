@@ -48,6 +48,11 @@ typedef struct {
 void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input, int8_t *output,
                       uint8_t *scratch);
 
+/* The same with weights of four bits, but for the rest: a word of quads has two taps
+ * (tidepool_nibbles.h). */
+void tidepool_conv_2d_int4(const tidepool_conv_2d_params *params, const int8_t *input,
+                           int8_t *output, uint8_t *scratch);
+
 /* DEPTHWISE_CONV_2D. Output channel c reads input channel c / depth_multiplier;
  * output_channels = input_channels * depth_multiplier.
  *   weights           [output_channels][filter_height][filter_width], symmetric

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier
 from converters.tflite.options import Conv2DOptions
 from device_runners.cgen import checks
 from device_runners.cgen.channel_packing import pack_channels
-from device_runners.cgen.choice import Candidate, choose, has_four_bits
+from device_runners.cgen.choice import Candidate, Packed, choose, has_four_bits
 from device_runners.cgen.convolution import (
     bias_values,
     channel_multipliers,
@@ -112,6 +113,39 @@ _CANDIDATES = (
     ),
 )
 
+
+def _portable(context: OpContext) -> Emission:
+    _, filter_height, filter_width, depth = context.input(1).shape
+    packed = _without_extensions(context)
+    return Emission(
+        kernel=packed.call.kernel,
+        calls=(packed.call,),
+        summary=_summary(context),
+        constants=(*packed.constants, *operand_arrays(context, 0)),
+        macs=context.output.elements * filter_height * filter_width * depth,
+        scratch_bytes=packed.scratch_bytes,
+    )
+
+
+def _without_extensions(context: OpContext, four_bits: bool = False) -> Packed:
+    source = context.input(0)
+    channels, filter_height, filter_width, depth = context.input(1).shape
+    packed = pack_channels(context, _by_channel(context), _multipliers(context))
+    weights, arrays = packed.quads(channels // _groups(context), four_bits)
+    params = {
+        "window": window_params(context, filter_height, filter_width),
+        "filter_channels": depth,
+        "input_zero_point": source.zero_point,
+        **weights,
+        "channels": packed.params,
+    }
+    function = f"tidepool_conv_2d{'_int4' if four_bits else ''}"
+    call = KernelCall(function, "tidepool_conv_2d_params", params, (source.index,))
+    taps = filter_height * filter_width * depth
+    # Two windows, each of whole words.
+    return Packed(call, (*arrays, *packed.arrays), 2 * 4 * -(-taps // 4))
+
+
 _FOUR_BITS = (
     Candidate(
         Isa.MVE,
@@ -125,6 +159,12 @@ _FOUR_BITS = (
         reason="DSP extension, one group, weights stay in 4 bits, every channel proven exact",
         refusal="several groups, or no proof for 4 bits",
     ),
+    Candidate(
+        Isa.SCALAR,
+        partial(_without_extensions, four_bits=True),
+        reason="weights stay in 4 bits",
+        refusal="",
+    ),
 )
 """For weights that the model has in 4 bits; the others take them as bytes."""
 
@@ -132,29 +172,6 @@ _FOUR_BITS = (
 def _emit(context: OpContext) -> Emission:
     candidates = (*_FOUR_BITS, *_CANDIDATES) if has_four_bits(context) else _CANDIDATES
     return choose(context, candidates, lambda: _portable(context))
-
-
-def _portable(context: OpContext) -> Emission:
-    source, output = context.input(0), context.output
-    channels, filter_height, filter_width, depth = context.input(1).shape
-    packed = pack_channels(context, _by_channel(context), _multipliers(context))
-    weights, arrays = packed.quads(channels // _groups(context))
-    params = {
-        "window": window_params(context, filter_height, filter_width),
-        "filter_channels": depth,
-        "input_zero_point": source.zero_point,
-        **weights,
-        "channels": packed.params,
-    }
-    taps = filter_height * filter_width * depth
-    return Emission(
-        kernel="conv_2d",
-        calls=(KernelCall("tidepool_conv_2d", "tidepool_conv_2d_params", params, (source.index,)),),
-        summary=_summary(context),
-        constants=(*arrays, *packed.arrays, *operand_arrays(context, 0)),
-        macs=output.elements * taps,
-        scratch_bytes=2 * 4 * -(-taps // 4),  # two windows, each of whole words
-    )
 
 
 def _summary(context: OpContext) -> str:

@@ -189,6 +189,44 @@ _CANDIDATES = (
     ),
 )
 
+
+def _portable(context: OpContext) -> Emission:
+    channels, depth = context.input(1).shape
+    packed = _without_extensions(context)
+    return Emission(
+        kernel=packed.call.kernel,
+        calls=(packed.call,),
+        summary=f"{depth} to {channels}",
+        constants=(*packed.constants, *operand_arrays(context, 0)),
+        macs=context.output.elements * depth,
+    )
+
+
+def _without_extensions(context: OpContext, four_bits: bool = False) -> Packed:
+    source = context.input(0)
+    channels, depth = context.input(1).shape
+    zero_point = _weights_zero_point(context.input(1))
+    factors = _multipliers(context)
+    packed = pack_channels(
+        context,
+        context.data(1),
+        factors * (channels // len(factors)),
+        weights_zero_point=zero_point,
+    )
+    weights, arrays = packed.quads(channels, four_bits)
+    params: dict[str, object] = {
+        "batches": source.elements // depth,
+        "input_depth": depth,
+        "output_depth": channels,
+        "weights_zero_point": zero_point,
+        **weights,
+        "channels": packed.params,
+    }
+    function = f"tidepool_fully_connected{'_int4' if four_bits else ''}"
+    call = KernelCall(function, "tidepool_fully_connected_params", params, (source.index,))
+    return Packed(call, (*arrays, *packed.arrays), 0)
+
+
 _FOUR_BITS = (
     Candidate(
         Isa.MVE,
@@ -214,6 +252,12 @@ _FOUR_BITS = (
         reason="DSP extension, rows as pixels, weights stay in 4 bits",
         refusal="weights with a zero point, or no proof for 4 bits",
     ),
+    Candidate(
+        Isa.SCALAR,
+        partial(_without_extensions, four_bits=True),
+        reason="weights stay in 4 bits",
+        refusal="",
+    ),
 )
 """For weights that the model has in 4 bits; the others take them as bytes."""
 
@@ -221,36 +265,6 @@ _FOUR_BITS = (
 def _emit(context: OpContext) -> Emission:
     candidates = (*_FOUR_BITS, *_CANDIDATES) if has_four_bits(context) else _CANDIDATES
     return choose(context, candidates, lambda: _portable(context))
-
-
-def _portable(context: OpContext) -> Emission:
-    source, output = context.input(0), context.output
-    channels, depth = context.input(1).shape
-    zero_point = _weights_zero_point(context.input(1))
-    factors = _multipliers(context)
-    packed = pack_channels(
-        context,
-        context.data(1),
-        factors * (channels // len(factors)),
-        weights_zero_point=zero_point,
-    )
-    weights, arrays = packed.quads(channels)
-    params: dict[str, object] = {
-        "batches": source.elements // depth,
-        "input_depth": depth,
-        "output_depth": channels,
-        "weights_zero_point": zero_point,
-        **weights,
-        "channels": packed.params,
-    }
-    name = "tidepool_fully_connected"
-    return Emission(
-        kernel="fully_connected",
-        calls=(KernelCall(name, f"{name}_params", params, (source.index,)),),
-        summary=f"{depth} to {channels}",
-        constants=(*arrays, *packed.arrays, *operand_arrays(context, 0)),
-        macs=output.elements * depth,
-    )
 
 
 def _emit_int16(context: OpContext) -> Emission:

@@ -1,0 +1,30 @@
+/* FULLY_CONNECTED, int8 with weights of four bits, one factor for all output channels or one for each.
+ *
+ * As fully_connected.c, but weights are nibbles (tidepool_nibbles.h). */
+#include "tidepool_dense_rows.h"
+#include "tidepool_nibbles.h"
+
+static void row_by_eight(const tidepool_row *row, const uint32_t *words, int32_t taps,
+                         const int32_t *starts, int32_t *sums)
+{
+    const int32_t four = (taps + TIDEPOOL_NIBBLES_TAPS - 1) / TIDEPOOL_NIBBLES_TAPS;
+    tidepool_nibbles_by_two(row, row, words, words + four, taps, starts, starts + TIDEPOOL_FOUR,
+                            sums);
+}
+
+static void row_by_four(const tidepool_row *row, const uint32_t *words, int32_t taps,
+                        const int32_t *starts, int32_t *sums)
+{
+    int32_t both[EIGHT];
+    tidepool_nibbles_by_two(row, row, words, words, taps, starts, starts, both);
+    memcpy(sums, both, TIDEPOOL_FOUR * sizeof *sums);
+}
+
+TIDEPOOL_KERNEL
+void tidepool_fully_connected_int4(const tidepool_fully_connected_params *params,
+                                   const int8_t *input, int8_t *output)
+{
+    static const quad_kind four_bits = {TIDEPOOL_NIBBLES_ZERO_POINT, TIDEPOOL_NIBBLES_TAPS,
+                                        row_by_eight, row_by_four};
+    run_layer(params, &four_bits, input, output);
+}
