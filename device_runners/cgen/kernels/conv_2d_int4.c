@@ -4,18 +4,11 @@
 #include "tidepool_nibbles.h"
 #include "tidepool_window_pairs.h"
 
-/* Two rows by four channels. */
-static void rows_by_four(const tidepool_row *rows, const uint32_t *words, int32_t taps,
-                         const int32_t *starts, int32_t *sums)
-{
-    tidepool_nibbles_by_two(&rows[0], &rows[1], words, words, taps, starts, starts, sums);
-}
-
 TIDEPOOL_KERNEL
 void tidepool_conv_2d_int4(const tidepool_conv_2d_params *params, const int8_t *input,
                            int8_t *output, uint8_t *scratch)
 {
     static const quad_kind four_bits = {TIDEPOOL_NIBBLES_ZERO_POINT, TIDEPOOL_NIBBLES_TAPS,
-                                        rows_by_four};
+                                        tidepool_rows_by_nibbles};
     run_layer(params, &four_bits, input, output, scratch);
 }

@@ -7,17 +7,13 @@
 static void row_by_eight(const tidepool_row *row, const uint32_t *words, int32_t taps,
                          const int32_t *starts, int32_t *sums)
 {
-    const int32_t four = (taps + TIDEPOOL_NIBBLES_TAPS - 1) / TIDEPOOL_NIBBLES_TAPS;
-    tidepool_nibbles_by_two(row, row, words, words + four, taps, starts, starts + TIDEPOOL_FOUR,
-                            sums);
+    tidepool_row_by_nibbles(row, words, taps, starts, EIGHT, sums);
 }
 
 static void row_by_four(const tidepool_row *row, const uint32_t *words, int32_t taps,
                         const int32_t *starts, int32_t *sums)
 {
-    int32_t both[EIGHT];
-    tidepool_nibbles_by_two(row, row, words, words, taps, starts, starts, both);
-    memcpy(sums, both, TIDEPOOL_FOUR * sizeof *sums);
+    tidepool_row_by_nibbles(row, words, taps, starts, TIDEPOOL_FOUR, sums);
 }
 
 TIDEPOOL_KERNEL
