@@ -19,9 +19,10 @@ from device_runners.cgen.isa import Isa
 from device_runners.cgen.operation import ConstantArray, Emission, KernelCall, OpContext
 from device_runners.cgen.optimize import Optimize
 
-_SCALE_BYTES = 4 + 8
+_CHANNEL_BYTES = 16
+"""What the model has for a channel: bias, scale and zero point, of 4, 4 and 8 bytes."""
 _ALLOWANCE = 256
-"""Bytes by which a layer's constants may exceed the model's: of few weights most are padding."""
+"""Bytes by which a layer's constants may exceed the model's: of few weights much is padding."""
 
 _SLOWER = 1.25
 """What a model optimized for size may take, over the instructions of the fastest kernels."""
@@ -55,22 +56,11 @@ class Candidate:
     refusal: str
 
 
-def has_four_bits(context: OpContext) -> bool:
-    """Whether the model has an operator's weights in four bits."""
-    return context.input(1).packed_type is TensorType.INT4
-
-
-def model_bytes(context: OpContext) -> int:
-    """What the model's file takes for an operator's constants: their values, and a scale and a zero
-    point for each channel of the weights."""
-    constants = [one for one in context.inputs if one is not None and one.is_constant]
-    quantization = context.input(1).quantization
-    scales = 0 if quantization is None else len(quantization.scales)
-    return sum(one.packed_bytes for one in constants) + _SCALE_BYTES * scales
-
-
 def choose(
-    context: OpContext, candidates: tuple[Candidate, ...], portable: Callable[[], Emission]
+    context: OpContext,
+    candidates: tuple[Candidate, ...],
+    portable: Callable[[], Emission],
+    four_bits: tuple[Candidate, ...] = (),
 ) -> Emission:
     """The emission with the fewest estimated instructions, the others as its alternatives.
 
@@ -79,10 +69,13 @@ def choose(
         candidates: Those of a higher level than the context's are left out.
         portable: The emission with the portable kernel. Its summary and its multiply-accumulates
             are those of the operator, whatever kernel is taken.
+        four_bits: More of them, for weights that the model has in four bits. Unless only speed
+            counts, they come before those whose constants are larger than the model's.
     """
     plain = portable()
+    unpacks = bool(four_bits) and context.input(1).packed_type is TensorType.INT4
     emissions, refusals = [], []
-    for candidate in candidates:
+    for candidate in (*four_bits, *candidates) if unpacks else candidates:
         if not candidate.isa.included_in(context.isa):
             continue
         packed = candidate.make(context)
@@ -102,21 +95,19 @@ def choose(
         )
     why = "; ".join(dict.fromkeys(refusals))
     emissions.append(replace(plain, reason=f"portable: {why}" if why else ""))
-    best, *others = sorted(emissions, key=_order(context))
+    best, *others = sorted(emissions, key=_small_first(context) if unpacks else _instructions)
     if best.calls[0].function == plain.calls[0].function and len(emissions) > 1:
         best = replace(best, reason="portable: the fewest instructions by the cost model")
     return replace(best, alternatives=tuple(others))
 
 
-def _order(context: OpContext) -> Callable[[Emission], tuple[int, float]]:
-    """The fewest instructions first. Of weights of four bits, kernels whose constants are larger
-    than the model's come behind the others, and the smaller first, unless only speed counts."""
-    if context.optimize is Optimize.SPEED or not has_four_bits(context):
-        return lambda one: (0, _instructions(one))
-    limit = model_bytes(context) + _ALLOWANCE
+def _small_first(context: OpContext) -> Callable[[Emission], tuple[int, float]]:
+    """Constants that are larger than the model's come last, unless only speed counts."""
+    weights = context.input(1)
+    limit = weights.packed_bytes + _CHANNEL_BYTES * weights.shape[0] + _ALLOWANCE
 
     def key(one: Emission) -> tuple[int, float]:
-        size = _constant_bytes(one)
+        size = 0 if context.optimize is Optimize.SPEED else _constant_bytes(one)
         return (size if size > limit else 0), _instructions(one)
 
     return key

@@ -12,26 +12,29 @@ _VERSIONS = {"CONV_2D": 6, "DEPTHWISE_CONV_2D": 6, "FULLY_CONNECTED": 10}
 _STEPS = 16  # int8 values in one of four bits
 
 
-def with_int4_weights(graph: Graph, rng: np.random.Generator | None = None) -> Graph:
+def with_int4_weights(
+    graph: Graph, rng: np.random.Generator | None = None, lowest: int = -7
+) -> Graph:
     """The same network, but for rounding, with the weights of products in four bits.
 
     Args:
         graph: Its products have constant int8 weights.
-        rng: Lets one layer in four have weights of -8; without it there are none.
+        rng: Lets one layer in four have weights of -8.
+        lowest: The least weight of the others.
     """
     tensors = list(graph.tensors)
     operators = []
     for operator in graph.operators:
         if operator.opcode in _VERSIONS:
-            low = -8 if rng is not None and rng.random() < 0.25 else -7
+            low = -8 if rng is not None and rng.random() < 0.25 else lowest
             weights = tensors[operator.inputs[1]]
             assert weights.data is not None
-            values = np.maximum(weights.data >> 4, low)
+            values = np.clip(np.rint(weights.data / _STEPS), low, 7).astype(np.int8)
             tensors[weights.index] = _scaled(replace(weights, type=TensorType.INT4), pack(values))
             if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
                 bias = tensors[operator.inputs[2]]
                 assert bias.data is not None
-                tensors[bias.index] = _scaled(bias, bias.data // _STEPS)
+                tensors[bias.index] = _scaled(bias, np.rint(bias.data / _STEPS).astype(np.int32))
         operators.append(
             replace(operator, version=_VERSIONS.get(operator.opcode, operator.version))
         )

@@ -10,7 +10,7 @@ from converters.tflite.multiplier import Multiplier
 from converters.tflite.options import Conv2DOptions
 from device_runners.cgen import checks
 from device_runners.cgen.channel_packing import pack_channels
-from device_runners.cgen.choice import Candidate, Packed, choose, has_four_bits
+from device_runners.cgen.choice import Candidate, Packed, choose
 from device_runners.cgen.convolution import (
     bias_values,
     channel_multipliers,
@@ -170,8 +170,7 @@ _FOUR_BITS = (
 
 
 def _emit(context: OpContext) -> Emission:
-    candidates = (*_FOUR_BITS, *_CANDIDATES) if has_four_bits(context) else _CANDIDATES
-    return choose(context, candidates, lambda: _portable(context))
+    return choose(context, _CANDIDATES, lambda: _portable(context), _FOUR_BITS)
 
 
 def _summary(context: OpContext) -> str:

@@ -16,7 +16,7 @@ from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import FullyConnectedOptions
 from device_runners.cgen import checks
 from device_runners.cgen.channel_packing import pack_channels
-from device_runners.cgen.choice import Candidate, Packed, choose, has_four_bits
+from device_runners.cgen.choice import Candidate, Packed, choose
 from device_runners.cgen.convolution import bias_values, channel_factors
 from device_runners.cgen.dsp_convolution import FOUR_BITS as DSP_FOUR_BITS
 from device_runners.cgen.dsp_dense import (
@@ -263,8 +263,7 @@ _FOUR_BITS = (
 
 
 def _emit(context: OpContext) -> Emission:
-    candidates = (*_FOUR_BITS, *_CANDIDATES) if has_four_bits(context) else _CANDIDATES
-    return choose(context, candidates, lambda: _portable(context))
+    return choose(context, _CANDIDATES, lambda: _portable(context), _FOUR_BITS)
 
 
 def _emit_int16(context: OpContext) -> Emission:

@@ -48,6 +48,8 @@ def test_unpacked_integers_are_the_packed_ones(values: list[int], rows: int) -> 
     assert unpacked.tensors[1].data is not None
     np.testing.assert_array_equal(unpacked.tensors[1].data, weights)
     assert unpacked.operators[0].version == 4
+    assert unpacked.tensors[1].packed_type is TensorType.INT4
+    assert unpacked.tensors[1].packed_bytes == graph.tensors[1].bytes
 
 
 def convolution(weights: np.ndarray) -> Graph:

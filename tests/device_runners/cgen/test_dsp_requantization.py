@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from converters.tflite.multiplier import Multiplier
-from device_runners.cgen.dsp_requantization import Constants, Requantizer, requantizer
+from device_runners.cgen.dsp_requantization import (
+    FIXED_SHIFT,
+    INT4_FIXED_SHIFT,
+    Constants,
+    Requantizer,
+    requantizer,
+)
 
 LOW, HIGH = -200_000, 1_000_000
 
@@ -32,10 +38,13 @@ def rounded_form(x: np.ndarray, c: Constants) -> np.ndarray:
     return np.clip(total >> c.shift, -128, 127)
 
 
-def forms(seed: int, exponent: int, zero_point: int) -> tuple[Multiplier, Requantizer]:
+def forms(
+    seed: int, exponent: int, zero_point: int, fixed_shift: int = FIXED_SHIFT
+) -> tuple[Multiplier, Requantizer]:
     value = int(np.random.default_rng(seed).integers(2**30, 2**31))
     multiplier = Multiplier(value, -exponent)
-    return multiplier, requantizer(multiplier, LOW, HIGH, zero_point, -128, 127)
+    found = requantizer(multiplier, LOW, HIGH, zero_point, -128, 127, fixed_shift)
+    return multiplier, found
 
 
 @pytest.mark.parametrize("exponent", [1, 2, 5, 6, 8, 9, 11])
@@ -52,6 +61,14 @@ def test_all_forms_behind_a_relu(seed: int, exponent: int) -> None:
     assert found.floor is not None
     if exponent in (5, 6):  # with more digits to lose, some multipliers have no fixed form
         assert found.fixed is not None
+
+
+@pytest.mark.parametrize("exponent", [1, 2, 5])
+def test_the_fixed_form_of_weights_of_four_bits(exponent: int) -> None:
+    multiplier, found = forms(exponent, exponent, -128, INT4_FIXED_SHIFT)
+    assert found.fixed is not None and found.fixed.shift == INT4_FIXED_SHIFT
+    x = np.arange(LOW, HIGH + 1)
+    np.testing.assert_array_equal(floor_form(x, found.fixed), reference(x, multiplier, -128))
 
 
 @pytest.mark.parametrize("zero_point", [-127, -3, 0, 127])

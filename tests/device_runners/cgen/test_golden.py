@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.int4_layers import with_int4_weights
 from support.models import int8_model
 
 from converters.tflite.builder import GraphBuilder
@@ -43,6 +44,34 @@ def convolution() -> Graph:
         )
     )
     return b.graph()
+
+
+def int4_convolution() -> Graph:
+    b = GraphBuilder("int4_conv")
+    x = b.input((1, 3, 3, 8), 0.5, -128)
+    w = b.constant(_values(12, 3, 3, 8), scales=SCALES * 3, axis=0)
+    c = b.constant(np.arange(12, dtype=np.int32) * 100, scales=[0.5 * s for s in SCALES * 3])
+    options = Conv2DOptions(Padding.SAME, 1, 1, Activation.RELU, 1, 1)
+    shape, quantization = (1, 3, 3, 12), {"scale": 2.0, "zero_point": -128}
+    b.output(b.op("CONV_2D", [x, w, c], options, shape=shape, version=3, **quantization))
+    return with_int4_weights(b.graph())
+
+
+def int4_dense() -> Graph:
+    b = GraphBuilder("int4_dense")
+    x = b.input((1, 48), 0.5, 3)
+    w = b.constant(_values(16, 48), scales=[0.02], axis=0)
+    y = b.op(
+        "FULLY_CONNECTED",
+        [x, w],
+        FullyConnectedOptions(Activation.NONE),
+        shape=(1, 16),
+        scale=3.0,
+        zero_point=7,
+        version=5,
+    )
+    b.output(y)
+    return with_int4_weights(b.graph())
 
 
 def depthwise() -> Graph:
@@ -101,6 +130,7 @@ def int16_convolution() -> Graph:
 # Of int16 the kernels are the same at all levels.
 _CASES = [
     *itertools.product([convolution, depthwise, dense, addition], Isa),
+    *itertools.product([int4_convolution, int4_dense], Isa),
     (int16_convolution, Isa.SCALAR),
 ]
 
