@@ -60,12 +60,12 @@ def int4_convolution() -> Graph:
 def int4_dense() -> Graph:
     b = GraphBuilder("int4_dense")
     x = b.input((1, 48), 0.5, 3)
-    w = b.constant(_values(16, 48), scales=[0.02], axis=0)
+    w = b.constant(_values(32, 48), scales=[0.02], axis=0)
     y = b.op(
         "FULLY_CONNECTED",
         [x, w],
         FullyConnectedOptions(Activation.NONE),
-        shape=(1, 16),
+        shape=(1, 32),
         scale=3.0,
         zero_point=7,
         version=5,

@@ -25,7 +25,7 @@
 /* ---- Weights and tables ------------------------------------------------------------------ */
 
 /* tensor_1, packed */
-static const _Alignas(16) uint32_t t1_weights_int4_quads_16[96] = {
+static const _Alignas(16) uint32_t t1_weights_int4_quads_32[192] = {
     0x12ef12f1u, 0x56346745u, 0xab89ac89u, 0xffcdf1deu, 0x34124523u, 0x89678a67u, 0xceabdebcu,
     0x12ff23f1u, 0x67456845u, 0xac89bc9au, 0xf1def1deu, 0x45134523u, 0x8a679a78u, 0xdebcefbcu,
     0x23f123f1u, 0x67457856u, 0xbc9acd9au, 0xf1de11efu, 0x45235624u, 0x9a789b78u, 0xefbcefcdu,
@@ -39,11 +39,26 @@ static const _Alignas(16) uint32_t t1_weights_int4_quads_16[96] = {
     0x23f13412u, 0x78568956u, 0xab89ac89u, 0xefcdf1deu, 0x34124513u, 0x89678a67u, 0xceabdebcu,
     0x12ff23f1u, 0x67356745u, 0xac89bc9au, 0xf1def1deu, 0x45124523u, 0x89679a78u, 0xdebcefbcu,
     0x23f123f1u, 0x67457846u, 0xbc9abd9au, 0xf1de11efu, 0x45235624u, 0x9a689a78u, 0xdfbcefcdu,
-    0x23f13412u, 0x78467856u, 0xbc9acdabu, 0x11ef12efu, 0x56245634u
+    0x23f13412u, 0x78467856u, 0xbc9acdabu, 0x11ef12efu, 0x56245634u, 0x89568967u, 0xcdabdeacu,
+    0x12ff23f1u, 0x67346745u, 0xab89bc8au, 0xffcef1deu, 0x45124523u, 0x89679a68u, 0xdeacdebcu,
+    0x13f123f1u, 0x67457845u, 0xbc8abc9au, 0xf1def1efu, 0x45235623u, 0x9a679a78u, 0xdebcefcdu,
+    0x23f12411u, 0x78457856u, 0xbc9acd9bu, 0xf1ef12efu, 0x46235634u, 0x9a78ab78u, 0xefbdefcdu,
+    0x24113412u, 0x56346745u, 0xab89bc89u, 0xffcdf1deu, 0x34124523u, 0x89678a67u, 0xdeabdebcu,
+    0x12f123f1u, 0x67456845u, 0xac89bc9au, 0xf1def1deu, 0x45234623u, 0x8a679a78u, 0xdebcefbcu,
+    0x23f123f1u, 0x68457856u, 0xbc9acd9au, 0xf1de11efu, 0x45235634u, 0x9a78ab78u, 0xefbcefcdu,
+    0x23f13412u, 0x78567956u, 0xcd9acdabu, 0x11ef12efu, 0x34124512u, 0x89578967u, 0xceabdebcu,
+    0x12ff23f1u, 0x67346745u, 0xab89bc9au, 0xf1def1deu, 0x45124523u, 0x89679a68u, 0xdebcdfbcu,
+    0x23f123f1u, 0x67457846u, 0xbc8abc9au, 0xf1de11efu, 0x45235624u, 0x9a689a78u, 0xdebcefcdu,
+    0x23f13411u, 0x78467856u, 0xbc9acdabu, 0xf1ef12efu, 0x56235634u, 0x9a78ab89u, 0xefcdefcdu,
+    0x12ef13f1u, 0x67346745u, 0xab89bc8au, 0xffcef1deu, 0x35124523u, 0x89679a67u, 0xdeacdebcu,
+    0x12f123f1u, 0x67457845u, 0xbc89bc9au, 0xf1def1efu, 0x45234623u, 0x9a679a78u, 0xdebcefbdu,
+    0x23f12411u, 0x68457856u, 0xbc9acd9au, 0xf1df12efu, 0x46235634u, 0x9a78ab78u, 0xefbcefcdu,
+    0x24113412u, 0x78568956u, 0xcd9acdabu
 };
 
-static const _Alignas(16) int32_t op0_starts[16] = {
-    51, -3, -18, -27, 42, 36, -30, -39, 33, 24, 6, -45, 21, 9, 0, -12
+static const _Alignas(16) int32_t op0_starts[32] = {
+    51, -3, -18, -27, 42, 36, -30, -39, 33, 24, 6, -45, 21, 9, 0, -12, 12, 0, -12, -24, 3, 39, -24,
+    -39, -3, 27, 12, -42, 27, 15, 3, -6
 };
 
 static const _Alignas(16) int32_t op0_factors[3] = {
@@ -55,9 +70,9 @@ static const _Alignas(16) int32_t op0_factors[3] = {
 static const tidepool_fully_connected_params op0_params = {
     .batches = 1,
     .input_depth = 48,
-    .output_depth = 16,
+    .output_depth = 32,
     .weights_zero_point = 0,
-    .quads = t1_weights_int4_quads_16,
+    .quads = t1_weights_int4_quads_32,
     .rest = NULL,
     .channels = {
         .output_min = -128,
@@ -74,14 +89,14 @@ static const tidepool_fully_connected_params op0_params = {
 void int4_dense_invoke(uint8_t *arena)
 {
     TRACE(0, 0, 48);
-    DEAD(48, 16);
+    DEAD(48, 32);
 
-    /* 0: FULLY_CONNECTED, 48 to 16
+    /* 0: FULLY_CONNECTED, 48 to 32
      * by  fully_connected_int4: weights stay in 4 bits
      * in  0: 1x48 int8, scale 0.5, zero point 3, at 0
-     * in  1: 16x48 int8, scale 0.319999993, zero point 0, constant
-     * out 2: 1x16 int8, scale 3, zero point 7, at 48 */
+     * in  1: 32x48 int8, scale 0.319999993, zero point 0, constant
+     * out 2: 1x32 int8, scale 3, zero point 7, at 48 */
     tidepool_fully_connected_int4(&op0_params, (const int8_t *)&arena[0], (int8_t *)&arena[48]);
-    TRACE(2, 48, 16);
+    TRACE(2, 48, 32);
     DEAD(0, 48);
 }
