@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from device_runners.cgen import kernel_passes
+from device_runners.cgen.kernel_passes import Params, Passes
 from device_runners.cgen.operation import KernelCall
-
-Params = Mapping[str, Any]
-Passes = dict[str, float]
-"""Name of a loop -> how often its body runs in a call."""
 
 
 @dataclass(frozen=True)
@@ -49,221 +46,9 @@ def text_bytes(function: str) -> int:
     return 0 if model is None else model.text_bytes
 
 
-def _up(count: int, step: int) -> int:
-    return -(-count // step)
-
-
-def _pixels(w: Mapping[str, int]) -> int:
-    return w["batches"] * w["output_height"] * w["output_width"]
-
-
-def _crossing(w: Mapping[str, int]) -> int:
-    """Output pixels whose windows reach into the padding."""
-    inside = 1
-    for size, pad in (("height", "pad_top"), ("width", "pad_left")):
-        extent = (w[f"filter_{size}"] - 1) * w[f"dilation_{size}"]
-        firsts = (i * w[f"stride_{size}"] - w[pad] for i in range(w[f"output_{size}"]))
-        inside *= sum(first >= 0 and first + extent < w[f"input_{size}"] for first in firsts)
-    return w["batches"] * (w["output_height"] * w["output_width"] - inside)
-
-
-def _is_pointwise(w: Mapping[str, int]) -> bool:
-    return w["filter_height"] == w["filter_width"] == w["stride_height"] == w["stride_width"] == 1
-
-
-def _conv_2d(p: Params) -> Passes:
-    w = p["window"]
-    groups = w["input_channels"] // p["filter_channels"]
-    filters = w["output_channels"] // groups
-    two, fours, rest = _up(_pixels(w), 2) * groups, filters // 4, filters % 4
-    window = w["filter_height"] * w["filter_width"]
-    taps = window * p["filter_channels"]
-    copied = 0 if _is_pointwise(w) else _pixels(w) * groups
-    return {
-        "call": 1,
-        "two pixels": two,
-        "summed taps": two * taps,
-        "four channels": two * fours,
-        "four channels' taps": two * fours * taps,
-        "one channel": two * rest,
-        "one channel's taps": two * rest * taps,
-        "copied rows": copied * w["filter_height"],
-        "copied taps": copied * taps,
-        "taps across an edge": _crossing(w) * window,
-    }
-
-
-def _conv_2d_dsp(p: Params) -> Passes:
-    return _three_pixels(p, p["depth"] // 2 + 8)
-
-
-def _conv_2d_int4_dsp(p: Params) -> Passes:
-    return _three_pixels(p, p["depth"] // 4 + 8)
-
-
-def _three_pixels(p: Params, pair_words: int) -> Passes:
-    w, quads = p["window"], p["depth"] // 4
-    three = _up(_pixels(w), 3)
-    pairs = p["stream_words"] // pair_words
-    fixed = p["fixed_words"] // pair_words
-    window = w["filter_height"] * w["filter_width"]
-    tail = w["filter_width"] * w["input_channels"] % 4
-    gathered = 0 if _is_pointwise(w) else three
-    return {
-        "call": 1,
-        "three pixels": three,
-        "pairs": three * pairs,
-        "pairs with a shift": three * (pairs - fixed),
-        "quads of pairs": three * pairs * quads,
-        "widened quads": three * quads,
-        "gathered pixels": gathered,
-        "bytes behind quads": _pixels(w) * w["filter_height"] * tail,
-        "windows across an edge": _crossing(w),
-        "taps across an edge": _crossing(w) * window,
-    }
-
-
-def _conv_2d_mve(p: Params) -> Passes:
-    return _two_pixels(p, p["window"]["output_channels"] % 4)
-
-
-def _conv_2d_int4_mve(p: Params) -> Passes:
-    return _two_pixels(p, _up(p["window"]["output_channels"] % 4, 2))
-
-
-def _two_pixels(p: Params, rest: int) -> Passes:
-    """Args: the call, and how often channels behind whole fours are gone through."""
-    w, vectors = p["window"], p["depth"] // 16
-    two, fours = _up(_pixels(w), 2), w["output_channels"] // 4
-    rows = w["batches"] * w["output_height"]
-    passes = {
-        "call": 1,
-        "four channels": two * fours,
-        "four channels' vectors": two * fours * vectors,
-        "two pixels by themselves": two if rest else 0,
-        "one channel": two * rest,
-        "one channel's vectors": two * rest * vectors,
-    }
-    if p["pixels"] > 0:
-        strips = rows * _up(w["output_width"], p["pixels"])
-        passes["two pixels of strips"] = two
-        passes["strips' rows"] = strips * w["filter_height"]
-        return passes
-    strided = w["stride_height"] * w["stride_width"] > 1
-    odd = rows * (w["output_width"] % 2) if strided else _pixels(w) % 2
-    passes["rows of pixels"] = rows if strided else 0
-    passes["pixels by themselves"] = odd
-    passes["copied pixels"] = min(_pixels(w), (p["depth"] - 1) // w["input_channels"])
-    return passes
-
-
-def _depthwise_conv_2d(p: Params) -> Passes:
-    w, channels = p["window"], p["window"]["output_channels"]
-    size = w["filter_height"], w["filter_width"], w["dilation_width"]
-    small = size == (3, 3, 1) and w["output_width"] > 1 and not p["channels"]["general"]
-    rows, two = w["batches"] * w["output_height"], _up(w["output_width"], 2)
-    bands = w["batches"] * _up(w["output_height"], p["band"])
-    windows = channels * rows * two
-    tall = (w["filter_height"] - 1) * w["dilation_height"]
-    lines = _up(w["input_channels"], 4) * (rows * w["stride_height"] + tall)
-    return {
-        "call": 1,
-        "channels of bands": channels * bands,
-        "channels of rows": channels * rows,
-        "two windows of 3x3": windows if small else 0,
-        "two windows": 0 if small else windows,
-        "two windows' taps": 0 if small else windows * w["filter_height"] * w["filter_width"],
-        "lines": lines,
-        "copied columns": lines * w["input_width"],
-    }
-
-
-def _depthwise_conv_2d_dsp(p: Params) -> Passes:
-    w = p["window"]
-    fours, taps = _up(w["input_channels"], 4), w["filter_height"] * w["filter_width"]
-    return {
-        "call": 1,
-        "pixels": _pixels(w),
-        "pixels' taps": _pixels(w) * taps,
-        "four channels": _pixels(w) * fours,
-        "four channels' taps": _pixels(w) * fours * taps,
-        "taps across an edge": _crossing(w) * taps,
-    }
-
-
-def _depthwise_3x3_dsp(p: Params) -> Passes:
-    w, images = p["window"], p["window"]["batches"]
-    fours = _up(w["input_channels"], 4) * images
-    if w["stride_width"] == 1:
-        rows = _up(w["output_height"], 2)
-        passes = {
-            "two columns of two rows": 4 * fours * rows * (w["output_width"] // 2),
-            "one column of two rows": 4 * fours * rows * (w["output_width"] % 2),
-        }
-    else:
-        rows = w["output_height"]
-        passes = {"four columns": 4 * fours * rows * _up(w["output_width"], 4)}
-    return {
-        "four channels": fours,
-        "channels of rows": 4 * fours * rows,
-        "packed columns": fours * (rows + 1) * w["input_width"],
-        **passes,
-    }
-
-
-def _depthwise_3x3_mve(p: Params) -> Passes:
-    w, images = p["window"], p["window"]["batches"]
-    eights = _up(w["input_channels"], 8) * images
-    adjacent = w["stride_width"] == 1
-    planes = _up(w["output_height"], 2) if adjacent else w["output_height"]
-    bands = _up(planes, p["band"])
-    tiles = planes * _up(w["output_width"], 2 if adjacent else 4)
-    channels = w["input_channels"] * images
-    return {
-        "call": 1,
-        "listed tiles": tiles / bands,
-        "packed rows": eights * (planes + 1),
-        "packed columns": eights * (planes + 1) * w["input_width"],
-        "copied columns": eights * bands * w["output_width"] * w["stride_width"],
-        "channels of bands": channels * bands,
-        "tiles of 2x2": channels * tiles if adjacent else 0,
-        "tiles of a row": 0 if adjacent else channels * tiles,
-    }
-
-
-def _fully_connected(p: Params) -> Passes:
-    rows, depth, channels = p["batches"], p["input_depth"], p["output_depth"]
-    passes: Passes = {"rows": rows, "summed taps": rows * depth}
-    for name, count in (
-        ("eight", channels // 8),
-        ("four", channels % 8 // 4),
-        ("one", channels % 4),
-    ):
-        passes[f"{name} of a row"] = rows * count
-        passes[f"{name}'s taps"] = rows * count * depth
-    return passes
-
-
-def _fully_connected_dsp(p: Params) -> Passes:
-    rows, eights = p["batches"], _up(p["input_depth"], 8)
-    parts, blocks = _up(p["input_depth"], 128), _up(p["groups"], 16)
-    return {
-        "rows": rows,
-        "parts": rows * parts * blocks,
-        "widened inputs": rows * blocks * eights,
-        "four channels": rows * p["groups"] * parts,
-        "four channels' taps": rows * p["groups"] * eights,
-    }
-
-
-def _fully_connected_mve(p: Params) -> Passes:
-    eights, vectors = _up(p["output_depth"], 8), _up(p["input_depth"], 16)
-    return {"call": 1, "eight channels": eights, "eight channels' vectors": eights * vectors}
-
-
 MODELS: Mapping[str, CostModel] = {
     "tidepool_conv_2d": CostModel(
-        _conv_2d,
+        kernel_passes.conv_2d,
         {
             "call": 236,
             "two pixels": 214,
@@ -279,7 +64,7 @@ MODELS: Mapping[str, CostModel] = {
         2424,
     ),
     "tidepool_conv_2d_int4": CostModel(
-        _conv_2d,
+        kernel_passes.conv_2d,
         {
             "call": 229,
             "two pixels": 238,
@@ -295,7 +80,7 @@ MODELS: Mapping[str, CostModel] = {
         2518,
     ),
     "tidepool_conv_2d_dsp": CostModel(
-        _conv_2d_dsp,
+        kernel_passes.conv_2d_dsp,
         {
             "call": 179,
             "three pixels": 72.1,
@@ -311,7 +96,7 @@ MODELS: Mapping[str, CostModel] = {
         2806,
     ),
     "tidepool_conv_2d_int4_dsp": CostModel(
-        _conv_2d_int4_dsp,
+        kernel_passes.conv_2d_int4_dsp,
         {
             "call": 200,
             "three pixels": 78,
@@ -327,7 +112,7 @@ MODELS: Mapping[str, CostModel] = {
         2938,
     ),
     "tidepool_conv_2d_int4_wide_dsp": CostModel(
-        _conv_2d_int4_dsp,
+        kernel_passes.conv_2d_int4_dsp,
         {
             "call": 200,
             "three pixels": 78,
@@ -343,7 +128,7 @@ MODELS: Mapping[str, CostModel] = {
         3050,
     ),
     "tidepool_conv_2d_mve": CostModel(
-        _conv_2d_mve,
+        kernel_passes.conv_2d_mve,
         {
             "call": 188,
             "four channels": 26.9,
@@ -360,7 +145,7 @@ MODELS: Mapping[str, CostModel] = {
         2892,
     ),
     "tidepool_conv_2d_int4_mve": CostModel(
-        _conv_2d_int4_mve,
+        kernel_passes.conv_2d_int4_mve,
         {
             "call": 146,
             "four channels": 31.5,
@@ -377,7 +162,7 @@ MODELS: Mapping[str, CostModel] = {
         3088,
     ),
     "tidepool_depthwise_conv_2d": CostModel(
-        _depthwise_conv_2d,
+        kernel_passes.depthwise_conv_2d,
         {
             "call": 224,
             "channels of bands": 49.1,
@@ -391,7 +176,7 @@ MODELS: Mapping[str, CostModel] = {
         1742,
     ),
     "tidepool_depthwise_conv_2d_dsp": CostModel(
-        _depthwise_conv_2d_dsp,
+        kernel_passes.depthwise_conv_2d_dsp,
         {
             "call": 151,
             "pixels": 56.3,
@@ -402,7 +187,7 @@ MODELS: Mapping[str, CostModel] = {
         774,
     ),
     "tidepool_depthwise_3x3_dsp": CostModel(
-        _depthwise_3x3_dsp,
+        kernel_passes.depthwise_3x3_dsp,
         {
             "four channels": 380,
             "channels of rows": 42.5,
@@ -414,7 +199,7 @@ MODELS: Mapping[str, CostModel] = {
         2452,
     ),
     "tidepool_depthwise_3x3_mve": CostModel(
-        _depthwise_3x3_mve,
+        kernel_passes.depthwise_3x3_mve,
         {
             "call": 295,
             "listed tiles": 34.8,
@@ -427,7 +212,7 @@ MODELS: Mapping[str, CostModel] = {
         2136,
     ),
     "tidepool_fully_connected": CostModel(
-        _fully_connected,
+        kernel_passes.fully_connected,
         {
             "rows": 77,
             "summed taps": 2.1,
@@ -441,7 +226,7 @@ MODELS: Mapping[str, CostModel] = {
         1646,
     ),
     "tidepool_fully_connected_int4": CostModel(
-        _fully_connected,
+        kernel_passes.fully_connected,
         {
             "rows": 92,
             "summed taps": 2.1,
@@ -455,7 +240,7 @@ MODELS: Mapping[str, CostModel] = {
         1726,
     ),
     "tidepool_fully_connected_dsp": CostModel(
-        _fully_connected_dsp,
+        kernel_passes.fully_connected_dsp,
         {
             "rows": 160,
             "parts": 10.6,
@@ -466,7 +251,7 @@ MODELS: Mapping[str, CostModel] = {
         1140,
     ),
     "tidepool_fully_connected_int4_dsp": CostModel(
-        _fully_connected_dsp,
+        kernel_passes.fully_connected_dsp,
         {
             "rows": 164,
             "parts": 26,
@@ -477,7 +262,7 @@ MODELS: Mapping[str, CostModel] = {
         1282,
     ),
     "tidepool_fully_connected_mve": CostModel(
-        _fully_connected_mve,
+        kernel_passes.fully_connected_mve,
         {
             "call": 150,
             "eight channels": 26.4,
@@ -486,7 +271,7 @@ MODELS: Mapping[str, CostModel] = {
         840,
     ),
     "tidepool_fully_connected_int4_mve": CostModel(
-        _fully_connected_mve,
+        kernel_passes.fully_connected_mve,
         {
             "call": 151,
             "eight channels": 30.3,
