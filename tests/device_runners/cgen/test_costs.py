@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.int4_layers import with_int4_weights
 
-from converters.tflite import read_graph
+from converters.tflite import read_graph, write_graph
+from converters.tflite.int4 import with_int8_weights
 from device_runners.cgen import build
 from device_runners.cgen.costs import MODELS, instructions
 from device_runners.cgen.operation import KernelCall, OpContext
@@ -58,9 +60,10 @@ def test_code_sizes_are_near_those_of_the_compiler(function: str, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("name", ["ad", "ic", "kws", "vww"])
 def test_estimates_are_near_the_counts(
-    name: str, core: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, bits: int, core: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not MODELS_FOLDER.exists():
         pytest.skip("the MLPerf Tiny models (../shared/mlperf_tiny) are absent")
@@ -69,10 +72,13 @@ def test_estimates_are_near_the_counts(
 
     files = json.loads((MODELS_FOLDER / "tflm_baseline.json").read_text())["models"]
     path = MODELS_FOLDER / files[name]
-    model = Int8Model(name, path.read_bytes(), read_graph(path))
+    graph = read_graph(path)
+    if bits == 4:
+        graph = with_int4_weights(graph)
+    model = Int8Model(name, write_graph(graph), graph)
     artifacts = build(model, tmp_path / "aot", isa_of(core))
     counts = count_layers(artifacts, model.graph, core, fixed_samples(model.graph, 1)[0])
-    graph = run_passes(Program(model.graph)).graph
+    graph = run_passes(Program(with_int8_weights(model.graph))).graph
     estimated = counted = 0.0
     for count in counts:
         operator = graph.operators[count.index]
