@@ -76,9 +76,24 @@ def conv_2d_dsp(context: OpContext, kernels: Sequence[Kernel] = EIGHT_BITS) -> P
         The call; None if a channel can't be proven exact.
     """
     weights = context.data(1)
+    return three_windows(context, window_params(context, *weights.shape[1:3]), weights, kernels)
+
+
+def three_windows(
+    context: OpContext,
+    window: dict[str, int],
+    weights: Array,
+    kernels: Sequence[Kernel] = EIGHT_BITS,
+) -> Packed | None:
+    """A call of the first kernel that is exact, for any window and its weights.
+
+    Args:
+        context: The operator.
+        window: Fields of ``tidepool_window``.
+        weights: (channels, height, width, depth) int8.
+        kernels: Those to try.
+    """
     count, filter_height, filter_width, channels = weights.shape
-    window = window_params(context, filter_height, filter_width)
-    multipliers = channel_multipliers(context, count)
     row = filter_width * channels
     rows = weights.reshape(count, filter_height, row)
     cut = row // 4 * 4
@@ -86,7 +101,7 @@ def conv_2d_dsp(context: OpContext, kernels: Sequence[Kernel] = EIGHT_BITS) -> P
     taps = [part.reshape(count, -1) for part in (rows[:, :, :cut], rows[:, :, cut:])]
     dilated = window["dilation_width"] > 1 and filter_width > 1
     patches = dilated or _crosses_an_edge(window)
-    ordered = np.concatenate(taps, axis=1)
+    ordered, multipliers = np.concatenate(taps, axis=1), channel_multipliers(context, count)
     return three_pixels(context, window, ordered, multipliers, patches, kernels)
 
 

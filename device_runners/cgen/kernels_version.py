@@ -19,6 +19,8 @@ KERNELS_HEADER = "tidepool_kernels.h"
 
 # A prototype at the start of a line; those that begin with "extern" are the user's to define.
 _KERNEL = re.compile(r"^void (tidepool_\w+)\(", re.MULTILINE)
+# A call in a function's body, so indented.
+_CALL = re.compile(r"^ +tidepool_(\w+)\(", re.MULTILINE)
 _VERSION = re.compile(r"^#define TIDEPOOL_KERNELS_VERSION .*$", re.MULTILINE)
 _INCLUDE = re.compile(r'^#include "(tidepool_\w+\.h)"$', re.MULTILINE)
 
@@ -43,7 +45,7 @@ def declaring_header(kernel: str) -> str:
 def kernel_files(kernels: Collection[str]) -> dict[str, str]:
     """Output file -> content: kernels (named without ``.c``) and what they include."""
     sources = _sources()
-    files = {f"tidepool_{kernel}.c": sources[f"{kernel}.c"] for kernel in kernels}
+    files = {f"tidepool_{kernel}.c": sources[f"{kernel}.c"] for kernel in _with_called(kernels)}
     waiting = [KERNELS_HEADER, *map(declaring_header, kernels)]
     waiting += [header for text in files.values() for header in _INCLUDE.findall(text)]
     while waiting:
@@ -52,6 +54,19 @@ def kernel_files(kernels: Collection[str]) -> dict[str, str]:
             files[name] = _header(name, sources[name])
             waiting += _INCLUDE.findall(sources[name])
     return dict(sorted(files.items()))
+
+
+def _with_called(kernels: Collection[str]) -> set[str]:
+    """Kernels, and those that they call."""
+    found: set[str] = set()
+    waiting = list(kernels)
+    while waiting:
+        kernel = waiting.pop()
+        if kernel not in found:
+            found.add(kernel)
+            called = set(_CALL.findall(_sources()[f"{kernel}.c"]))
+            waiting += [other for other in called if f"{other}.c" in _sources()]
+    return found
 
 
 @cache

@@ -48,8 +48,21 @@ def conv_2d_mve(context: OpContext, bits: Bits = EIGHT_BITS) -> Packed | None:
         The call; None if it would not be exact, or if the weights would grow much.
     """
     weights = context.data(1)
-    count, filter_height, filter_width, _ = weights.shape
-    window = window_params(context, filter_height, filter_width)
+    return two_windows(context, window_params(context, *weights.shape[1:3]), weights, bits)
+
+
+def two_windows(
+    context: OpContext, window: dict[str, int], weights: Array, bits: Bits = EIGHT_BITS
+) -> Packed | None:
+    """The same for any window and its weights.
+
+    Args:
+        context: The operator.
+        window: Fields of ``tidepool_window``.
+        weights: (channels, height, width, depth) int8.
+        bits: How the kernel has its weights.
+    """
+    count = len(weights)
     # A strip holds columns of the image.
     taps = weights.transpose(0, 2, 1, 3).reshape(count, -1)
     return _pairs_of_pixels(context, window, taps, channel_multipliers(context, count), bits)
@@ -242,8 +255,12 @@ def _in_place(window: dict[str, int], depth: int) -> bool:
     w = window
     if (w["filter_height"], w["filter_width"]) != (1, 1):
         return False
-    # SAME padding of a filter of one pixel pads nothing.
+    # A convolution of one pixel has no padding; a part of a transposed one may have.
+    if w["pad_top"] or w["pad_left"] or w["output_height"] > w["input_height"]:
+        return False
     dense = (w["stride_height"], w["stride_width"]) == (1, 1)
+    if dense and w["output_width"] != w["input_width"]:
+        return False
     return dense or w["input_channels"] == depth
 
 

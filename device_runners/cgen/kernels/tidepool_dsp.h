@@ -70,6 +70,15 @@ void tidepool_conv_2d_int4_dsp(const tidepool_conv_2d_dsp_params *params, const 
 void tidepool_conv_2d_int4_wide_dsp(const tidepool_conv_2d_dsp_params *params, const int8_t *input,
                                     int8_t *output, uint8_t *scratch);
 
+/* As tidepool_transpose_conv. */
+typedef struct {
+    tidepool_conv_2d_dsp_params convolution;
+    tidepool_transposed to;
+} tidepool_transpose_conv_dsp_params;
+
+void tidepool_transpose_conv_dsp(const tidepool_transpose_conv_dsp_params *params,
+                                 const int8_t *input, int8_t *output, uint8_t *scratch);
+
 /* FULLY_CONNECTED. Groups are of four channels (two pairs), 16 of them a block; inputs come in parts
  * of 128, of which the last one ends with zeros up to a multiple of 8.
  *   stream       for each block: the start (R and B, R and B) of each group, then for each part and

@@ -87,38 +87,24 @@ void tidepool_average_pool_2d(const tidepool_pool_2d_params *params, const int8_
 void tidepool_max_pool_2d(const tidepool_pool_2d_params *params, const int8_t *input,
                           int8_t *output);
 
-/* TRANSPOSE_CONV. Output (y, x) collects the taps (r, s) for which y + pad_top - r and x + pad_left
- * - s are multiples of the strides, of pixels inside the input.
- *   weights      [output_channels][filter_height][filter_width][input_channels], symmetric
- *   bias         [output_channels], or NULL
- *   multipliers  [output_channels], factor = input scale * weight scale / output scale
- *   shifts       [output_channels] */
+/* Where the outputs of one remainder by the strides of a TRANSPOSE_CONV go, in bytes. */
 typedef struct {
-    int32_t batches;
-    int32_t input_height;
-    int32_t input_width;
-    int32_t input_channels;
-    int32_t output_height;
-    int32_t output_width;
-    int32_t output_channels;
-    int32_t filter_height;
-    int32_t filter_width;
-    int32_t stride_height;
-    int32_t stride_width;
-    int32_t pad_top;
-    int32_t pad_left;
-    int32_t input_zero_point;
-    int32_t output_zero_point;
-    int32_t output_min;
-    int32_t output_max;
-    const int8_t *weights;
-    const int32_t *bias;
-    const int32_t *multipliers;
-    const int8_t *shifts;
+    int32_t image_step; /* of the output */
+    int32_t row_step;
+    int32_t pixel_step;
+    int32_t line; /* scratch memory of a row, behind the convolution's */
+} tidepool_transposed;
+
+/* TRANSPOSE_CONV, one call for each remainder of the output's places by the strides: what gets the
+ * same taps of the filter is a convolution.
+ *   scratch  the convolution's, and a row of its outputs */
+typedef struct {
+    tidepool_conv_2d_params convolution;
+    tidepool_transposed to;
 } tidepool_transpose_conv_params;
 
 void tidepool_transpose_conv(const tidepool_transpose_conv_params *params, const int8_t *input,
-                             int8_t *output);
+                             int8_t *output, uint8_t *scratch);
 
 /* RESIZE_BILINEAR: same scale and zero point in and out.
  *   rows         [output_height][3]: offsets of the row above and of the row below, in elements,

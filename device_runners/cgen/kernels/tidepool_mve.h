@@ -53,6 +53,15 @@ void tidepool_conv_2d_mve(const tidepool_conv_2d_mve_params *params, const int8_
 void tidepool_conv_2d_int4_mve(const tidepool_conv_2d_mve_params *params, const int8_t *input,
                                int8_t *output, uint8_t *scratch);
 
+/* As tidepool_transpose_conv. */
+typedef struct {
+    tidepool_conv_2d_mve_params convolution;
+    tidepool_transposed to;
+} tidepool_transpose_conv_mve_params;
+
+void tidepool_transpose_conv_mve(const tidepool_transpose_conv_mve_params *params,
+                                 const int8_t *input, int8_t *output, uint8_t *scratch);
+
 /* FULLY_CONNECTED of one row.
  *   stream       for every eight channels: their bias, and for each 16 taps a vector of each of the
  *                eight. The last eight are filled up with zeros.

@@ -1,65 +1,24 @@
-/* TRANSPOSE_CONV, int8: each output pixel gathers the taps that reach it. */
-#include "tidepool_arithmetic.h"
+/* TRANSPOSE_CONV, int8, any core: the outputs of one remainder by the strides. */
 #include "tidepool_images.h"
-
-/* The input row or column that tap `tap` carries to output place `place`, or -1. */
-static int32_t source_of(int32_t place, int32_t tap, int32_t stride, int32_t extent)
-{
-    const int32_t distance = place - tap;
-    if (distance < 0 || distance % stride != 0 || distance / stride >= extent) {
-        return -1;
-    }
-    return distance / stride;
-}
-
-static int32_t accumulate(const tidepool_transpose_conv_params *p, const int8_t *input,
-                          const int8_t *weights, int32_t y, int32_t x)
-{
-    int32_t sum = 0;
-    for (int32_t r = 0; r < p->filter_height; ++r) {
-        const int32_t in_y = source_of(y + p->pad_top, r, p->stride_height, p->input_height);
-        if (in_y < 0) {
-            continue;
-        }
-        for (int32_t s = 0; s < p->filter_width; ++s) {
-            const int32_t in_x = source_of(x + p->pad_left, s, p->stride_width, p->input_width);
-            if (in_x < 0) {
-                continue;
-            }
-            const int8_t *pixel = &input[(in_y * p->input_width + in_x) * p->input_channels];
-            const int8_t *tap = &weights[(r * p->filter_width + s) * p->input_channels];
-            for (int32_t c = 0; c < p->input_channels; ++c) {
-                sum += (pixel[c] - p->input_zero_point) * tap[c];
-            }
-        }
-    }
-    return sum;
-}
-
-static int8_t *image(const tidepool_transpose_conv_params *p, const int8_t *input, int8_t *output)
-{
-    const int32_t filter_size = p->filter_height * p->filter_width * p->input_channels;
-    for (int32_t y = 0; y < p->output_height; ++y) {
-        for (int32_t x = 0; x < p->output_width; ++x) {
-            for (int32_t c = 0; c < p->output_channels; ++c) {
-                const int32_t bias = (p->bias != NULL) ? p->bias[c] : 0;
-                const int32_t sum = accumulate(p, input, &p->weights[c * filter_size], y, x);
-                const int32_t scaled =
-                    tidepool_requantize(sum + bias, p->multipliers[c], p->shifts[c]);
-                *output++ = (int8_t)tidepool_clamp(scaled + p->output_zero_point, p->output_min,
-                                                   p->output_max);
-            }
-        }
-    }
-    return output;
-}
+#include "tidepool_transposed.h"
 
 TIDEPOOL_KERNEL
-void tidepool_transpose_conv(const tidepool_transpose_conv_params *params, const int8_t *input,
-                             int8_t *output)
+void tidepool_transpose_conv(const tidepool_transpose_conv_params *params,
+                             const int8_t *input, int8_t *output, uint8_t *scratch)
 {
-    for (int32_t batch = 0; batch < params->batches; ++batch) {
-        output = image(params, input, output);
-        input += params->input_height * params->input_width * params->input_channels;
+    const tidepool_window *const w = &params->convolution.window;
+    const tidepool_transposed *const to = &params->to;
+    const int32_t row_bytes = w->input_width * w->input_channels;
+    int8_t *const line = (int8_t *)scratch + to->line;
+    for (int32_t b = 0; b < w->batches; ++b) {
+        int8_t *place = output + b * to->image_step;
+        for (int32_t row = 0; row < w->output_height; ++row) {
+            tidepool_conv_2d_params one = params->convolution;
+            const int32_t skipped = tidepool_row_of(&one.window, row);
+            tidepool_conv_2d(&one, input + skipped * row_bytes, line, scratch);
+            tidepool_spread(line, w->output_width, w->output_channels, place, to->pixel_step);
+            place += to->row_step;
+        }
+        input += w->input_height * row_bytes;
     }
 }

@@ -12,7 +12,6 @@ from device_runners.cgen import checks
 from device_runners.cgen.convolution import (
     bias_values,
     channel_multipliers,
-    multiplier_arrays,
     window,
 )
 from device_runners.cgen.elementwise import operand_arrays
@@ -25,14 +24,12 @@ from device_runners.cgen.int16_products import (
 )
 from device_runners.cgen.moves import integers
 from device_runners.cgen.operation import (
-    ConstantArray,
     Emission,
     KernelCall,
     OpContext,
     Operation,
-    Symbol,
 )
-from device_runners.cgen.requantization import activation_range
+from device_runners.cgen.transposition import transposed
 
 _SHAPE, _WEIGHTS, _INPUT, _BIAS = range(4)
 
@@ -113,40 +110,21 @@ def _check_shapes(context: OpContext) -> Iterator[str]:
 
 
 def _emit(context: OpContext) -> Emission:
-    convolution, options = _as_convolution(context), _options(context)
-    source, weights, output = convolution.input(0), convolution.input(1), context.output
-    low, high = activation_range(output, options.fused_activation_function)
-    multipliers, shifts = multiplier_arrays(convolution, _multipliers(convolution))
-    taps = ConstantArray(f"t{weights.index}_weights", "int8_t", convolution.data(1), weights.name)
-    arrays, bias, bias_name = [taps, multipliers, shifts], convolution.optional_input(2), "NULL"
-    if bias is not None:
-        bias_name = f"t{bias.index}_bias"
-        arrays.append(ConstantArray(bias_name, "int32_t", convolution.data(2), bias.name))
-    params: dict[str, object] = {
-        **_geometry(context),
-        "input_zero_point": source.zero_point,
-        "output_zero_point": output.zero_point,
-        "output_min": low,
-        "output_max": high,
-        "weights": Symbol(taps.name),
-        "bias": Symbol(bias_name),
-        "multipliers": Symbol(multipliers.name),
-        "shifts": Symbol(shifts.name),
-    }
-    call = KernelCall(
-        "tidepool_transpose_conv", "tidepool_transpose_conv_params", params, (source.index,)
-    )
+    convolution = _as_convolution(context)
+    kernel, calls, constants, scratch_bytes = transposed(convolution, _geometry(context))
     return Emission(
-        kernel="transpose_conv",
-        calls=(call,),
+        kernel=kernel,
+        calls=calls,
         summary=_summary(context),
-        constants=(*arrays, *operand_arrays(convolution, 0)),
+        constants=(*constants, *operand_arrays(convolution, 0)),
         macs=_macs(context),
+        scratch_bytes=scratch_bytes,
+        reason="a convolution for each remainder of places by the strides",
     )
 
 
-def _geometry(context: OpContext) -> dict[str, object]:
-    """The fields of both kernels' parameters in front of the zero points or the clamp."""
+def _geometry(context: OpContext) -> dict[str, int]:
+    """The fields of the int16 kernel's parameters in front of the clamp."""
     convolution, options = _as_convolution(context), _options(context)
     source, output = convolution.input(0), context.output
     channels, filter_height, filter_width, depth = convolution.input(1).shape
