@@ -60,7 +60,7 @@ def aot_ops_page() -> str:
     lines = [
         "# Ops of the ahead-of-time code generator",
         "",
-        "All int8, with int8 weights (int4 weights are unpacked) and int32 biases, and where the "
+        "All int8, with int8 weights (int4 ones included) and int32 biases, and where the "
         "third column says so for int16 activations with int8 weights and int64 biases, too; "
         "ARG_MAX and ARG_MIN give integers, DEQUANTIZE a float output. `tidepool check MODEL` says "
         "for each operator of a model what stands in its way, if anything does.",

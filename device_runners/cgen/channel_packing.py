@@ -204,7 +204,7 @@ def _nibbles(groups: Array) -> Array:
     unsigned = groups.astype(np.uint32) + _NIBBLES_ZERO_POINT
     padded = np.pad(unsigned, ((0, 0), (0, 0), (0, groups.shape[2] % 2)))
     fours = padded.reshape(len(groups), -1, _FOUR, padded.shape[2] // 2, 2)
-    shifts = np.array([0, 16, 4, 20], np.uint32)[:, None, None] + np.array([0, 8], np.uint32)
+    shifts = np.array([0, 8, 16, 24], np.uint32)[:, None, None] + np.array([0, 4], np.uint32)
     words: Array = (fours << shifts).sum(axis=(2, 4), dtype=np.uint32).ravel()
     return words
 

@@ -8,6 +8,6 @@ TIDEPOOL_KERNEL
 void tidepool_conv_2d(const tidepool_conv_2d_params *params, const int8_t *input, int8_t *output,
                       uint8_t *scratch)
 {
-    static const quad_kind eight_bits = {TIDEPOOL_QUADS_ZERO_POINT, 1, tidepool_rows_by_four};
-    run_layer(params, &eight_bits, input, output, scratch);
+    static const tidepool_rows_kind eight_bits = {TIDEPOOL_QUADS_ZERO_POINT, 1, tidepool_rows_by_four};
+    tidepool_run_windows(params, &eight_bits, input, output, scratch);
 }

@@ -152,5 +152,5 @@ void tidepool_conv_2d_dsp(const tidepool_conv_2d_dsp_params *params, const int8_
                           int8_t *output, uint8_t *scratch)
 {
     static const sums eight_bits = {STEP, run_fixed, run_shifted};
-    run_layer(params, &eight_bits, input, output, scratch);
+    run_blocks(params, &eight_bits, input, output, scratch);
 }

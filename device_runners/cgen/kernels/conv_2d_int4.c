@@ -8,7 +8,7 @@ TIDEPOOL_KERNEL
 void tidepool_conv_2d_int4(const tidepool_conv_2d_params *params, const int8_t *input,
                            int8_t *output, uint8_t *scratch)
 {
-    static const quad_kind four_bits = {TIDEPOOL_NIBBLES_ZERO_POINT, TIDEPOOL_NIBBLES_TAPS,
+    static const tidepool_rows_kind four_bits = {TIDEPOOL_NIBBLES_ZERO_POINT, TIDEPOOL_NIBBLES_TAPS,
                                         tidepool_rows_by_nibbles};
-    run_layer(params, &four_bits, input, output, scratch);
+    tidepool_run_windows(params, &four_bits, input, output, scratch);
 }

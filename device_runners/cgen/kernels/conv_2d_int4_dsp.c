@@ -35,5 +35,5 @@ void tidepool_conv_2d_int4_dsp(const tidepool_conv_2d_dsp_params *params, const 
                                int8_t *output, uint8_t *scratch)
 {
     static const sums four_bits = {STEP, run_fixed, run_shifted};
-    run_layer(params, &four_bits, input, output, scratch);
+    run_blocks(params, &four_bits, input, output, scratch);
 }

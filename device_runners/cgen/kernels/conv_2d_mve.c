@@ -109,5 +109,5 @@ TIDEPOOL_KERNEL
 void tidepool_conv_2d_mve(const tidepool_conv_2d_mve_params *params, const int8_t *input,
                           int8_t *output, uint8_t *scratch)
 {
-    run_layer(params, input, output, scratch);
+    run_windows(params, input, output, scratch);
 }

@@ -6,7 +6,7 @@ TIDEPOOL_KERNEL
 void tidepool_fully_connected(const tidepool_fully_connected_params *params, const int8_t *input,
                               int8_t *output)
 {
-    static const quad_kind eight_bits = {TIDEPOOL_QUADS_ZERO_POINT, 1, tidepool_row_by_eight,
+    static const tidepool_row_kind eight_bits = {TIDEPOOL_QUADS_ZERO_POINT, 1, tidepool_row_by_eight,
                                          tidepool_row_by_four};
-    run_layer(params, &eight_bits, input, output);
+    tidepool_run_dense(params, &eight_bits, input, output);
 }

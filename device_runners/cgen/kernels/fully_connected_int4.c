@@ -1,4 +1,4 @@
-/* FULLY_CONNECTED, int8 with weights of four bits, one factor for all output channels or one for each.
+/* FULLY_CONNECTED, int8 with weights of four bits, one factor for all output channels or one each.
  *
  * As fully_connected.c, but weights are nibbles (tidepool_nibbles.h). */
 #include "tidepool_dense_rows.h"
@@ -7,7 +7,7 @@
 static void row_by_eight(const tidepool_row *row, const uint32_t *words, int32_t taps,
                          const int32_t *starts, int32_t *sums)
 {
-    tidepool_row_by_nibbles(row, words, taps, starts, EIGHT, sums);
+    tidepool_row_by_nibbles(row, words, taps, starts, TIDEPOOL_EIGHT, sums);
 }
 
 static void row_by_four(const tidepool_row *row, const uint32_t *words, int32_t taps,
@@ -20,7 +20,7 @@ TIDEPOOL_KERNEL
 void tidepool_fully_connected_int4(const tidepool_fully_connected_params *params,
                                    const int8_t *input, int8_t *output)
 {
-    static const quad_kind four_bits = {TIDEPOOL_NIBBLES_ZERO_POINT, TIDEPOOL_NIBBLES_TAPS,
+    static const tidepool_row_kind four_bits = {TIDEPOOL_NIBBLES_ZERO_POINT, TIDEPOOL_NIBBLES_TAPS,
                                         row_by_eight, row_by_four};
-    run_layer(params, &four_bits, input, output);
+    tidepool_run_dense(params, &four_bits, input, output);
 }

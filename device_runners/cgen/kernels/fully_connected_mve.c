@@ -37,5 +37,5 @@ TIDEPOOL_KERNEL
 void tidepool_fully_connected_mve(const tidepool_fully_connected_mve_params *params,
                                   const int8_t *input, int8_t *output)
 {
-    run_layer(params, input, output);
+    run_dense(params, input, output);
 }

@@ -5,23 +5,23 @@
 #include "tidepool_dense.h"
 #include "tidepool_quads.h"
 
-#define EIGHT 8
+#define TIDEPOOL_EIGHT 8
 
 /* The sums of a row. */
-typedef void row_function(const tidepool_row *row, const uint32_t *quads, int32_t taps,
+typedef void tidepool_row_function(const tidepool_row *row, const uint32_t *quads, int32_t taps,
                           const int32_t *starts, int32_t *sums);
 
 /* How weights are packed by fours of channels. */
 typedef struct {
     int32_t zero_point; /* what was added to them */
     int32_t word_taps;
-    row_function *row_by_eight;
-    row_function *row_by_four;
-} quad_kind;
+    tidepool_row_function *row_by_eight;
+    tidepool_row_function *row_by_four;
+} tidepool_row_kind;
 
 /* The outputs of `count` sums. */
-static inline void finish_sums(const tidepool_channels *c, const int32_t *factor, const int32_t *sums,
-                               int32_t count, int8_t *output)
+static inline void tidepool_finish_sums(const tidepool_channels *c, const int32_t *factor,
+                                        const int32_t *sums, int32_t count, int8_t *output)
 {
     const int32_t factor_step = c->factor_step;
     const int8_t *const end = output + count;
@@ -40,8 +40,9 @@ static inline void finish_sums(const tidepool_channels *c, const int32_t *factor
 
 /* One row: output channels by eight and four, then those that are left by two, of which a single
  * one counts as two. */
-static inline void run_row(const tidepool_fully_connected_params *p, const quad_kind *kind,
-                           const int8_t *x, int8_t *output)
+static inline void tidepool_run_row(const tidepool_fully_connected_params *p,
+                                    const tidepool_row_kind *kind, const int8_t *x,
+                                    int8_t *output)
 {
     const tidepool_channels *c = &p->channels;
     const uint32_t *quads = p->quads;
@@ -54,9 +55,9 @@ static inline void run_row(const tidepool_fully_connected_params *p, const quad_
     while (channel < p->output_depth) {
         const int32_t left = p->output_depth - channel;
         const int32_t *starts = c->starts + channel;
-        int32_t sums[EIGHT];
-        int32_t size = EIGHT;
-        if (left >= EIGHT) {
+        int32_t sums[TIDEPOOL_EIGHT];
+        int32_t size = TIDEPOOL_EIGHT;
+        if (left >= TIDEPOOL_EIGHT) {
             kind->row_by_eight(&row, quads, depth, starts, sums);
             quads += 2 * words;
         } else if (left >= TIDEPOOL_FOUR) {
@@ -70,17 +71,19 @@ static inline void run_row(const tidepool_fully_connected_params *p, const quad_
             tidepool_add_products(x, rest, rest + (size - 1) * depth, depth, sums);
             rest += size * depth;
         }
-        finish_sums(c, c->factors + channel * c->factor_step, sums, size, output + channel);
+        tidepool_finish_sums(c, c->factors + channel * c->factor_step, sums, size,
+                             output + channel);
         channel += size;
     }
 }
 
 /* A layer. */
-static inline void run_layer(const tidepool_fully_connected_params *params, const quad_kind *kind,
-                             const int8_t *input, int8_t *output)
+static inline void tidepool_run_dense(const tidepool_fully_connected_params *params,
+                                      const tidepool_row_kind *kind, const int8_t *input,
+                                      int8_t *output)
 {
     for (int32_t b = 0; b < params->batches; ++b) {
-        run_row(params, kind, input + b * params->input_depth,
+        tidepool_run_row(params, kind, input + b * params->input_depth,
                 output + b * params->output_depth);
     }
     tidepool_clamp_all(output, params->batches * params->output_depth,

@@ -95,7 +95,7 @@ static inline void run_block(const tidepool_conv_2d_dsp_params *p, const sums *s
 }
 
 /* A layer, block by block. */
-static inline void run_layer(const tidepool_conv_2d_dsp_params *params, const sums *s,
+static inline void run_blocks(const tidepool_conv_2d_dsp_params *params, const sums *s,
                              const int8_t *input, int8_t *output, uint8_t *scratch)
 {
     const tidepool_window *w = &params->window;

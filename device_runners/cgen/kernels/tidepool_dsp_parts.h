@@ -60,7 +60,7 @@ typedef const int32_t *part_function(const int32_t *stream, const part *p);
 #endif
 
 /* Widens up to PART inputs, and zeros up to the next unit; returns the end. */
-static inline uint32_t *widen(uint32_t *wide, const int8_t *inputs, int32_t count)
+static inline uint32_t *widen_part(uint32_t *wide, const int8_t *inputs, int32_t count)
 {
     int32_t left = count;
     for (; left >= 4; left -= 4) {
@@ -107,7 +107,7 @@ static inline void run_rows(const tidepool_fully_connected_dsp_params *params,
             for (int32_t done = 0; done < depth; done += PART) {
                 const int32_t left = depth - done;
                 if (depth > PART || groups == params->groups) {
-                    p.inputs_end = widen(wide, input + done, (left < PART) ? left : PART);
+                    p.inputs_end = widen_part(wide, input + done, (left < PART) ? left : PART);
                 }
                 p.partial = (left > PART) ? sums : NULL;
                 stream = run_part(stream, &p);

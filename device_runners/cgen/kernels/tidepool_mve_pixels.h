@@ -140,7 +140,7 @@ static inline void run_strips(const tidepool_conv_2d_mve_params *p, const int8_t
 }
 
 /* A layer. */
-static inline void run_layer(const tidepool_conv_2d_mve_params *params, const int8_t *input,
+static inline void run_windows(const tidepool_conv_2d_mve_params *params, const int8_t *input,
                              int8_t *output, uint8_t *scratch)
 {
     if (params->pixels == 0) {

@@ -168,7 +168,7 @@ static void run_row(const row_job *job)
 #endif
 
 /* A layer. */
-static inline void run_layer(const tidepool_fully_connected_mve_params *params, const int8_t *input,
+static inline void run_dense(const tidepool_fully_connected_mve_params *params, const int8_t *input,
                              int8_t *output)
 {
     const int32_t depth = params->input_depth;

@@ -1,11 +1,12 @@
 /* Sums of products with weights of four bits, for cores without the DSP extension.
  *
- * The weights of two taps for four channels are a word of nibbles without sign, 8 added to each:
- *   of the lower half, from the lowest: channel 0, channel 2 of the first tap, the same of the second
- *   of the upper half: likewise channels 1 and 3
- * so that a mask gives two channels' weights in the halves of a word, and x times that adds to two
- * sums, s[0] + s[1] << 16, in one multiplication. 16 taps are within 16 bits: 16 * 128 * 15 < 2^15.
- * The second tap of an odd number's last word has nibbles of 0. */
+ * The weights of two taps for four channels are a word of nibbles without sign, 8 added to each: the
+ * lower ones of the bytes are a quad of the first tap (tidepool_quads.h), the upper ones of the
+ * second, which are 0 in an odd number's last word.
+ *
+ * Where multiplying is cheap, a mask gives the weights of two channels in the halves of a word, and
+ * x times that adds to two sums, s[0] + s[2] << 16, in one multiplication. 16 taps are within 16
+ * bits: 16 * 128 * 15 < 2^15. */
 #ifndef TIDEPOOL_NIBBLES_H
 #define TIDEPOOL_NIBBLES_H
 
@@ -16,18 +17,7 @@ extern "C" {
 #endif
 
 #define TIDEPOOL_NIBBLES_ZERO_POINT 8
-#define TIDEPOOL_NIBBLES_TAPS 2       /* of a word */
-#define TIDEPOOL_NIBBLES_BLOCK 8      /* words that are added up before sums come apart */
-#define TIDEPOOL_NIBBLES 0x000F000Fu
-
-/* Adds two sums in one to those of their channels, modulo 2^32. */
-static inline void tidepool_add_halves(uint32_t both, int32_t *sums)
-{
-    const int32_t low = (int16_t)(uint16_t)both;
-    const int32_t high = tidepool_shift((int32_t)(both - (uint32_t)low), 16);
-    sums[0] = (int32_t)((uint32_t)sums[0] + (uint32_t)low);
-    sums[1] = (int32_t)((uint32_t)sums[1] + (uint32_t)high);
-}
+#define TIDEPOOL_NIBBLES_TAPS 2 /* of a word */
 
 #if defined(TIDEPOOL_ASSEMBLY) && __ARM_ARCH_ISA_THUMB == 2
 
@@ -41,9 +31,9 @@ static inline void tidepool_add_halves(uint32_t both, int32_t *sums)
 #define TIDEPOOL_NIBBLES_OF_ROWS                                                \
     "ldr   r9, [r2], #4\n\t"                                                    \
     "ldrsb r11, [r0], #1\n\t ldrsb r12, [r1], #1\n\t"                          \
-    TIDEPOOL_OF_ROWS("r4", "r6", "") TIDEPOOL_OF_ROWS("r5", "r7", ", lsr #4")   \
+    TIDEPOOL_OF_ROWS("r4", "r6", "") TIDEPOOL_OF_ROWS("r5", "r7", ", lsr #8")   \
     "ldrsb r11, [r0], #1\n\t ldrsb r12, [r1], #1\n\t"                          \
-    TIDEPOOL_OF_ROWS("r4", "r6", ", lsr #8") TIDEPOOL_OF_ROWS("r5", "r7", ", lsr #12")
+    TIDEPOOL_OF_ROWS("r4", "r6", ", lsr #4") TIDEPOOL_OF_ROWS("r5", "r7", ", lsr #12")
 
 /* Products of the tap in r11. */
 #define TIDEPOOL_OF_FOURS(first, word, second, nibbles, others)                 \
@@ -54,25 +44,29 @@ static inline void tidepool_add_halves(uint32_t both, int32_t *sums)
 #define TIDEPOOL_NIBBLES_OF_FOURS                                               \
     "ldr   r9, [r2], #4\n\t ldr r12, [r1], #4\n\t"                             \
     "ldrsb r11, [r0], #1\n\t"                                                   \
-    TIDEPOOL_OF_FOURS("r4", "r9", "r5", "", ", lsr #4")                         \
-    TIDEPOOL_OF_FOURS("r6", "r12", "r7", "", ", lsr #4")                        \
+    TIDEPOOL_OF_FOURS("r4", "r9", "r5", "", ", lsr #8")                         \
+    TIDEPOOL_OF_FOURS("r6", "r12", "r7", "", ", lsr #8")                        \
     "ldrsb r11, [r0], #1\n\t"                                                   \
-    TIDEPOOL_OF_FOURS("r4", "r9", "r5", ", lsr #8", ", lsr #12")                \
-    TIDEPOOL_OF_FOURS("r6", "r12", "r7", ", lsr #8", ", lsr #12")
+    TIDEPOOL_OF_FOURS("r4", "r9", "r5", ", lsr #4", ", lsr #12")                \
+    TIDEPOOL_OF_FOURS("r6", "r12", "r7", ", lsr #4", ", lsr #12")
 
-/* A sum's halves go to its channels' sums at r9. */
-#define TIDEPOOL_HALVES(both)                                                   \
-    "ldrd  r10, r11, [r9]\n\t"                                                  \
-    "sxth  r12, " both "\n\t"                                                   \
-    "sub   " both ", " both ", r12\n\t"                                         \
-    "add   r10, r10, r12\n\t"                                                   \
-    "add   r11, r11, " both ", asr #16\n\t"                                     \
-    "strd  r10, r11, [r9], #8\n\t"                                              \
+/* Both halves of a sum go to those of their channels. */
+#define TIDEPOOL_HALVES(both, low, high)                                        \
+    "sxth  r8, " both "\n\t"                                                    \
+    "add   " low ", " low ", r8\n\t"                                            \
+    "sub   " both ", " both ", r8\n\t"                                          \
+    "add   " high ", " high ", " both ", asr #16\n\t"                           \
     "mov   " both ", #0\n\t"
 
 #define TIDEPOOL_ALL_HALVES                                                     \
     "ldr   r9, [sp, #36]\n\t"                                                   \
-    TIDEPOOL_HALVES("r4") TIDEPOOL_HALVES("r5") TIDEPOOL_HALVES("r6") TIDEPOOL_HALVES("r7")
+    "ldmia r9, {r10, r11, r12, lr}\n\t"                                         \
+    TIDEPOOL_HALVES("r4", "r10", "r12") TIDEPOOL_HALVES("r5", "r11", "lr")      \
+    "stmia r9!, {r10, r11, r12, lr}\n\t"                                        \
+    "ldmia r9, {r10, r11, r12, lr}\n\t"                                         \
+    TIDEPOOL_HALVES("r6", "r10", "r12") TIDEPOOL_HALVES("r7", "r11", "lr")      \
+    "stmia r9!, {r10, r11, r12, lr}\n\t"                                        \
+    "mov   r8, #0x000F000F\n\t"
 
 /* Blocks of eight words by fours, then those that are left one by one. */
 #define TIDEPOOL_ADD_NIBBLES(WORD)                                              \
@@ -122,64 +116,125 @@ TIDEPOOL_ASSEMBLY void tidepool_add_fours(const int8_t *x TIDEPOOL_UNUSED,
 
 #else
 
-/* Adds the products of `x` with some words, and those of `y` with `more`, to two times four sums. */
-TIDEPOOL_APART void tidepool_add_nibbles(const int8_t *x, const int8_t *y, const uint32_t *words,
-                                         const uint32_t *more, int32_t count, int32_t *sums)
+#define TIDEPOOL_NIBBLES_WORDS 1024 /* at a time: 2048 * 128 * 15 < 2^23 */
+
+#if defined(TIDEPOOL_ASSEMBLY) && __ARM_ARCH_ISA_THUMB == 1
+
+/* Two taps of a row; r9 is the mask. */
+#define TIDEPOOL_NIBBLES_OF_ROW                                                 \
+    "ldmia r1!, {r3}\n\t"                                                       \
+    "lsrs  r5, r3, #4\n\t"                                                      \
+    "mov   r4, r9\n\t"                                                          \
+    "ands  r3, r4\n\t ands r5, r4\n\t"                                         \
+    "ldrsb r2, [r0, r6]\n\t" TIDEPOOL_THREE("r3")                               \
+    "ldrsb r2, [r0, r7]\n\t" TIDEPOOL_THREE("r5")                               \
+    "adds  r0, r0, #2\n\t"
+
+/* One row with some words. */
+TIDEPOOL_ASSEMBLY void tidepool_multiply_nibbles(const int8_t *x TIDEPOOL_UNUSED,
+                                                 const uint32_t *words TIDEPOOL_UNUSED,
+                                                 int32_t count TIDEPOOL_UNUSED,
+                                                 tidepool_products *result TIDEPOOL_UNUSED)
 {
-    int32_t left = count;
-    while (left > 0) {
-        const int32_t some = tidepool_clamp(left, 0, TIDEPOOL_NIBBLES_BLOCK);
-        const uint32_t *const end = words + some;
-        uint32_t x_first = 0;
-        uint32_t x_second = 0;
-        uint32_t y_first = 0;
-        uint32_t y_second = 0;
-        do {
-            const uint32_t w = *words++;
-            const uint32_t v = *more++;
-            const uint32_t x_0 = (uint32_t)(int32_t)x[0];
-            const uint32_t y_0 = (uint32_t)(int32_t)y[0];
-            const uint32_t x_1 = (uint32_t)(int32_t)x[1];
-            const uint32_t y_1 = (uint32_t)(int32_t)y[1];
-            x_first += x_0 * (w & TIDEPOOL_NIBBLES);
-            y_first += y_0 * (v & TIDEPOOL_NIBBLES);
-            x_second += x_0 * (w >> 4 & TIDEPOOL_NIBBLES);
-            y_second += y_0 * (v >> 4 & TIDEPOOL_NIBBLES);
-            x_first += x_1 * (w >> 8 & TIDEPOOL_NIBBLES);
-            y_first += y_1 * (v >> 8 & TIDEPOOL_NIBBLES);
-            x_second += x_1 * (w >> 12 & TIDEPOOL_NIBBLES);
-            y_second += y_1 * (v >> 12 & TIDEPOOL_NIBBLES);
-            x += TIDEPOOL_NIBBLES_TAPS;
-            y += TIDEPOOL_NIBBLES_TAPS;
-        } while (words != end);
-        tidepool_add_halves(x_first, sums);
-        tidepool_add_halves(x_second, sums + 2);
-        tidepool_add_halves(y_first, sums + TIDEPOOL_FOUR);
-        tidepool_add_halves(y_second, sums + TIDEPOOL_FOUR + 2);
-        left -= some;
+    __asm__ volatile(
+        ".syntax unified\n\t"
+        "push  {r4-r7, lr}\n\t"
+        "mov   r4, r8\n\t mov r5, r9\n\t"
+        "lsls  r6, r2, #2\n\t adds r6, r1, r6\n\t" /* behind the words, and whole fours of them */
+        "lsrs  r2, r2, #2\n\t lsls r2, r2, #4\n\t"
+        "adds  r2, r1, r2\n\t"
+        "push  {r2-r6}\n\t" /* the latter, result, r8, r9, the former */
+        "movs  r4, #15\n\t"
+        "lsls  r5, r4, #8\n\t orrs r4, r5\n\t"
+        "lsls  r5, r4, #16\n\t orrs r4, r5\n\t"
+        "mov   r9, r4\n\t"
+        "movs  r6, #0\n\t movs r7, #1\n\t"
+        "mov   r8, r6\n\t mov r12, r6\n\t mov lr, r6\n\t"
+        "b     2f\n"
+        "1:\n\t" TIDEPOOL_NIBBLES_OF_ROW TIDEPOOL_NIBBLES_OF_ROW
+            TIDEPOOL_NIBBLES_OF_ROW TIDEPOOL_NIBBLES_OF_ROW
+        "2:\n\t"
+        "ldr   r4, [sp]\n\t"
+        "cmp   r1, r4\n\t"
+        "bne   1b\n\t"
+        "b     4f\n"
+        "3:\n\t" TIDEPOOL_NIBBLES_OF_ROW
+        "4:\n\t"
+        "ldr   r4, [sp, #16]\n\t"
+        "cmp   r1, r4\n\t"
+        "bne   3b\n\t"
+        "pop   {r2-r6}\n\t"
+        "mov   r0, r8\n\t mov r1, r12\n\t mov r2, lr\n\t"
+        "stmia r3!, {r0-r2}\n\t"
+        "mov   r8, r4\n\t mov r9, r5\n\t"
+        "pop   {r4-r7, pc}\n");
+}
+
+#else
+
+static inline void tidepool_add_tap(int8_t x, uint32_t quad, tidepool_products *sum)
+{
+    const uint32_t tap = (uint32_t)(int32_t)x;
+    const uint32_t reversed = tidepool_reverse(quad);
+    sum->plain += tap * quad;
+    sum->reversed += tap * reversed;
+    sum->swapped += tap * ((reversed >> 16) | (reversed << 16));
+}
+
+/* One row with some words. */
+static inline void tidepool_multiply_nibbles(const int8_t *x, const uint32_t *words, int32_t count,
+                                             tidepool_products *result)
+{
+    tidepool_products sum = {0, 0, 0};
+    for (; count > 0; --count) {
+        tidepool_add_tap(x[0], *words & 0x0F0F0F0Fu, &sum);
+        tidepool_add_tap(x[1], *words >> 4 & 0x0F0F0F0Fu, &sum);
+        x += TIDEPOOL_NIBBLES_TAPS;
+        ++words;
+    }
+    *result = sum;
+}
+
+#endif
+
+/* A row by four channels. */
+TIDEPOOL_APART void tidepool_add_nibbles(const int8_t *x, const uint32_t *words, int32_t count,
+                                         int32_t *sums)
+{
+    while (count > 0) {
+        const int32_t some = tidepool_clamp(count, 0, TIDEPOOL_NIBBLES_WORDS);
+        tidepool_products products;
+        tidepool_multiply_nibbles(x, words, some, &products);
+        tidepool_take_apart(&products, sums, 0, sums);
+        x += TIDEPOOL_NIBBLES_TAPS * some;
+        words += some;
+        count -= some;
     }
 }
 
 static inline void tidepool_add_rows(const int8_t *x, const int8_t *y, const uint32_t *words,
                                      int32_t count, int32_t *sums)
 {
-    tidepool_add_nibbles(x, y, words, words, count, sums);
+    tidepool_add_nibbles(x, words, count, sums);
+    tidepool_add_nibbles(y, words, count, sums + TIDEPOOL_FOUR);
 }
 
 static inline void tidepool_add_fours(const int8_t *x, const uint32_t *more, const uint32_t *words,
                                       int32_t count, int32_t *sums)
 {
-    tidepool_add_nibbles(x, x, words, more, count, sums);
+    tidepool_add_nibbles(x, words, count, sums);
+    tidepool_add_nibbles(x, more, count, sums + TIDEPOOL_FOUR);
 }
 
 #endif
 
-/* The same of one tap. */
+/* The first tap of a word by four channels. */
 static inline void tidepool_add_last_nibbles(int8_t x, uint32_t word, int32_t *sums)
 {
-    const uint32_t tap = (uint32_t)(int32_t)x;
-    tidepool_add_halves(tap * (word & TIDEPOOL_NIBBLES), sums);
-    tidepool_add_halves(tap * (word >> 4 & TIDEPOOL_NIBBLES), sums + 2);
+    for (int32_t c = 0; c < TIDEPOOL_FOUR; ++c) {
+        const int32_t product = x * (int32_t)(word >> (8 * c) & 15u);
+        sums[c] = (int32_t)((uint32_t)sums[c] + (uint32_t)product);
+    }
 }
 
 /* Two rows by four channels: sums[0] to [3] of the first row, [4] to [7] of the second. */

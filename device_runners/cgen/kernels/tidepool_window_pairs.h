@@ -1,5 +1,5 @@
-/* Convolutions by two windows and four output channels: what the portable kernels for weights of 8 and of
- * 4 bits have in common. */
+/* Convolutions by two windows and four output channels: what the portable kernels for weights of 8
+ * and of 4 bits have in common. */
 #ifndef TIDEPOOL_WINDOW_PAIRS_H
 #define TIDEPOOL_WINDOW_PAIRS_H
 
@@ -13,7 +13,7 @@ typedef struct {
     int32_t row;
     int32_t y; /* of the window's first row */
     int32_t x;
-} place;
+} tidepool_place;
 
 /* What does not change from window to window. */
 typedef struct {
@@ -23,23 +23,23 @@ typedef struct {
     int32_t run;        /* input bytes that lie together */
     int32_t row_runs;   /* of a row of the window */
     int32_t run_places; /* columns of the window in a run */
-} layout;
+} tidepool_layout;
 
-static inline layout layout_of(const tidepool_conv_2d_params *p)
+static inline tidepool_layout tidepool_layout_of(const tidepool_conv_2d_params *p)
 {
     const tidepool_window *w = &p->window;
     const int whole = p->filter_channels == w->input_channels && w->dilation_width == 1;
     const int32_t places = whole ? w->filter_width : 1;
     const int32_t groups = w->input_channels / p->filter_channels;
-    const layout result = {w->filter_height * w->filter_width * p->filter_channels, groups,
+    const tidepool_layout result = {w->filter_height * w->filter_width * p->filter_channels, groups,
                            w->output_channels / groups, places * p->filter_channels,
                            w->filter_width / places, places};
     return result;
 }
 
 /* One run: columns before x = 0 and from x = input_width on are padding. */
-static inline void copy_run(const tidepool_conv_2d_params *p, const layout *l, const int8_t *row,
-                            int32_t x, int8_t *to)
+static inline void tidepool_copy_run(const tidepool_conv_2d_params *p, const tidepool_layout *l,
+                                     const int8_t *row, int32_t x, int8_t *to)
 {
     const tidepool_window *w = &p->window;
     const int32_t places = l->run_places;
@@ -53,8 +53,9 @@ static inline void copy_run(const tidepool_conv_2d_params *p, const layout *l, c
 }
 
 /* Copies one group's channels of a window. */
-static inline void copy_window(const tidepool_conv_2d_params *p, const layout *l, const place *at,
-                               int32_t channel, int8_t *to)
+static inline void tidepool_copy_window(const tidepool_conv_2d_params *p,
+                                        const tidepool_layout *l, const tidepool_place *at,
+                                        int32_t channel, int8_t *to)
 {
     const tidepool_window *w = &p->window;
     const int32_t pitch = w->input_width * w->input_channels;
@@ -70,7 +71,7 @@ static inline void copy_window(const tidepool_conv_2d_params *p, const layout *l
             } else if (inside) {
                 tidepool_copy_bytes(to, row + x * w->input_channels, l->run);
             } else {
-                copy_run(p, l, row, x, to);
+                tidepool_copy_run(p, l, row, x, to);
             }
             to += l->run;
             x += w->dilation_width;
@@ -81,7 +82,7 @@ static inline void copy_window(const tidepool_conv_2d_params *p, const layout *l
 }
 
 /* Goes to the next output pixel. */
-static inline void advance(const tidepool_window *w, place *at)
+static inline void tidepool_advance(const tidepool_window *w, tidepool_place *at)
 {
     at->x += w->stride_width;
     if (++at->column == w->output_width) {
@@ -97,8 +98,9 @@ static inline void advance(const tidepool_window *w, place *at)
 }
 
 /* The outputs of `count` channels of two pixels, which lie `step` bytes apart. */
-static inline void finish_pixels(const tidepool_channels *c, const int32_t *factors, const int32_t *sums,
-                                 int32_t count, int8_t *output, int32_t step)
+static inline void tidepool_finish_pixels(const tidepool_channels *c, const int32_t *factors,
+                                          const int32_t *sums, int32_t count, int8_t *output,
+                                          int32_t step)
 {
     const int32_t factor_step = c->factor_step;
     if (c->general) {
@@ -125,18 +127,19 @@ typedef struct {
     int32_t word_taps;
     void (*rows_by_four)(const tidepool_row *rows, const uint32_t *quads, int32_t taps,
                          const int32_t *starts, int32_t *sums);
-} quad_kind;
+} tidepool_rows_kind;
 
 /* Where the weights of the next group are. */
 typedef struct {
     const uint32_t *quads;
     const int8_t *rest;
-} packed_weights;
+} tidepool_packed_weights;
 
 /* All output channels of a group for two windows. */
-static inline void run_group(const tidepool_conv_2d_params *p, const quad_kind *kind,
-                             const layout *l, int32_t group, packed_weights *weights,
-                             const int8_t *const *windows, int8_t *output, int32_t step)
+static inline void tidepool_run_group(const tidepool_conv_2d_params *p,
+                                      const tidepool_rows_kind *kind, const tidepool_layout *l,
+                                      int32_t group, tidepool_packed_weights *weights,
+                                      const int8_t *const *windows, int8_t *output, int32_t step)
 {
     const tidepool_channels *c = &p->channels;
     const int32_t taps = l->taps;
@@ -149,21 +152,23 @@ static inline void run_group(const tidepool_conv_2d_params *p, const quad_kind *
     int32_t channel = group * l->filters;
     for (; channel < quads_end; channel += TIDEPOOL_FOUR) {
         kind->rows_by_four(rows, weights->quads, taps, c->starts + channel, sums);
-        finish_pixels(c, c->factors + channel * c->factor_step, sums, TIDEPOOL_FOUR,
-                      output + channel, step);
+        tidepool_finish_pixels(c, c->factors + channel * c->factor_step, sums, TIDEPOOL_FOUR,
+                               output + channel, step);
         weights->quads += (taps + kind->word_taps - 1) / kind->word_taps;
     }
     for (; channel < end; ++channel) {
         sums[0] = c->starts[channel];
         sums[1] = sums[0];
         tidepool_add_products(weights->rest, windows[0], windows[1], taps, sums);
-        finish_pixels(c, c->factors + channel * c->factor_step, sums, 1, output + channel, step);
+        tidepool_finish_pixels(c, c->factors + channel * c->factor_step, sums, 1, output + channel,
+                               step);
         weights->rest += taps;
     }
 }
 
 /* Whether the windows are the pixels of the input, one after the other. */
-static inline int is_pointwise(const tidepool_conv_2d_params *p, const layout *l)
+static inline int tidepool_is_pointwise(const tidepool_conv_2d_params *p,
+                                        const tidepool_layout *l)
 {
     const tidepool_window *w = &p->window;
     return l->taps == w->input_channels && w->stride_height == 1 && w->stride_width == 1 &&
@@ -172,38 +177,39 @@ static inline int is_pointwise(const tidepool_conv_2d_params *p, const layout *l
 }
 
 /* A layer. */
-static inline void run_layer(const tidepool_conv_2d_params *params, const quad_kind *kind,
-                             const int8_t *input, int8_t *output, uint8_t *scratch)
+static inline void tidepool_run_windows(const tidepool_conv_2d_params *params,
+                                        const tidepool_rows_kind *kind, const int8_t *input,
+                                        int8_t *output, uint8_t *scratch)
 {
     const tidepool_window *w = &params->window;
-    const layout l = layout_of(params);
-    const int pointwise = is_pointwise(params, &l);
+    const tidepool_layout l = tidepool_layout_of(params);
+    const int pointwise = tidepool_is_pointwise(params, &l);
     int8_t *const first = (int8_t *)scratch;
     int8_t *const second = first + ((l.taps + 3) & -4);
     int8_t *const begin = output;
     const int32_t pixels = w->batches * w->output_height * w->output_width;
-    place next = {input, 0, 0, -w->pad_top, -w->pad_left};
+    tidepool_place next = {input, 0, 0, -w->pad_top, -w->pad_left};
     for (int32_t left = pixels; left > 0; left -= 2) {
         /* A last pixel by itself counts as two, at the same place. */
         const int32_t count = (left > 1) ? 2 : 1;
         const int32_t step = (count - 1) * w->output_channels;
         const int8_t *const windows[2] = {first, second};
-        const place at = next;
-        advance(w, &next);
-        const place other = next;
-        advance(w, &next);
-        packed_weights weights = {params->quads, params->rest};
+        const tidepool_place at = next;
+        tidepool_advance(w, &next);
+        const tidepool_place other = next;
+        tidepool_advance(w, &next);
+        tidepool_packed_weights weights = {params->quads, params->rest};
         for (int32_t group = 0; group < l.groups; ++group) {
             if (pointwise) {
                 tidepool_copy_bytes(first, input, l.taps);
                 tidepool_copy_bytes(second, input + (count - 1) * l.taps, l.taps);
                 input += count * l.taps;
             } else {
-                copy_window(params, &l, &at, group * params->filter_channels, first);
-                copy_window(params, &l, (count == 2) ? &other : &at,
-                            group * params->filter_channels, second);
+                tidepool_copy_window(params, &l, &at, group * params->filter_channels, first);
+                tidepool_copy_window(params, &l, (count == 2) ? &other : &at,
+                                     group * params->filter_channels, second);
             }
-            run_group(params, kind, &l, group, &weights, windows, output, step);
+            tidepool_run_group(params, kind, &l, group, &weights, windows, output, step);
         }
         output += count * w->output_channels;
     }
