@@ -24,6 +24,13 @@ extern "C" {
 #define TIDEPOOL_HAS_MVE 0
 #endif
 
+/* Where registers are scarce, a loop by itself gets more of them. */
+#if defined(__GNUC__)
+#define TIDEPOOL_APART static __attribute__((noinline, unused))
+#else
+#define TIDEPOOL_APART static inline
+#endif
+
 /* floor(x / 2^n), 0 <= n < 64. C leaves the right shift of a negative number to the compiler; GCC
  * and Clang document it as arithmetic on every target. Only here and below is it relied on. */
 static inline int64_t tidepool_asr(int64_t x, int32_t n)

@@ -22,7 +22,7 @@ static inline int8_t requantize(const tidepool_conv_2d_mve_params *p, uint32_t s
 
 /* All channels of pairs of pixels, `x_step` bytes from one pair to the next. The pixels of a pair
  * may be the same: `distance` between their outputs is then 0. Returns the end of the output. */
-static inline int8_t *run_all_channels(const tidepool_conv_2d_mve_params *p, const int8_t *x_0,
+TIDEPOOL_APART int8_t *run_all_channels(const tidepool_conv_2d_mve_params *p, const int8_t *x_0,
                                 const int8_t *x_1, int32_t x_step, int32_t pairs, int32_t distance,
                                 int8_t *output)
 {

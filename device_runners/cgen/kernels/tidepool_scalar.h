@@ -12,13 +12,6 @@
 extern "C" {
 #endif
 
-/* Where registers are scarce, a loop by itself gets more of them. */
-#if defined(__GNUC__)
-#define TIDEPOOL_APART static __attribute__((noinline, unused))
-#else
-#define TIDEPOOL_APART static inline
-#endif
-
 /* Two sums of products of bytes; the bytes of `shared` are loaded once for both. */
 TIDEPOOL_APART void tidepool_add_products(const int8_t *shared, const int8_t *first,
                                           const int8_t *second, int32_t taps, int32_t *sums)

@@ -136,10 +136,10 @@ typedef struct {
 } tidepool_packed_weights;
 
 /* All output channels of a group for two windows. */
-static inline void tidepool_run_group(const tidepool_conv_2d_params *p,
-                                      const tidepool_rows_kind *kind, const tidepool_layout *l,
-                                      int32_t group, tidepool_packed_weights *weights,
-                                      const int8_t *const *windows, int8_t *output, int32_t step)
+TIDEPOOL_APART void tidepool_run_group(const tidepool_conv_2d_params *p,
+                                       const tidepool_rows_kind *kind, const tidepool_layout *l,
+                                       int32_t group, tidepool_packed_weights *weights,
+                                       const int8_t *const *windows, int8_t *output, int32_t step)
 {
     const tidepool_channels *c = &p->channels;
     const int32_t taps = l->taps;
