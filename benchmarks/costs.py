@@ -41,7 +41,7 @@ from pipeline.stages.mcu import isa_of
 
 _LAYERS = 36
 _MOST_MACS = 1_500_000
-_ALTERNATIVES = 4
+_ALTERNATIVES = 6
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _convolution(b: GraphBuilder, rng: np.random.Generator) -> int:
 
 
 def _depthwise(b: GraphBuilder, rng: np.random.Generator) -> int:
-    kernel = _pick(rng, (3, 3), (3, 3), (5, 5), (1, 3), (7, 7))
+    kernel = _pick(rng, (3, 3), (3, 3), (5, 5), (1, 3), (7, 7), (1, 9), (5, 1), (6, 6))
     return _image_layer(b, rng, kernel, _pick(rng, 3, 4, 8, 12, 16, 24, 32, 64, 96), None)
 
 
@@ -186,28 +186,33 @@ def _image_layer(
 ) -> int:
     """A convolution; without a number of outputs, a depthwise one."""
     stride, padding = _pick(rng, 1, 1, 2), _pick(rng, Padding.SAME, Padding.SAME, Padding.VALID)
-    height, width = (int(n) for n in max(kernel) + rng.integers(0, _pick(rng, 2, 8, 20), 2))
+    dilation = _pick(rng, 1, 1, 1, 2) if outputs is None else 1
+    extents = [(size - 1) * dilation + 1 for size in kernel]
+    height, width = (int(n) for n in max(extents) + rng.integers(0, _pick(rng, 2, 8, 20), 2))
     taps = kernel[0] * kernel[1] * channels * (outputs or 1)
     if taps * height * width / stride**2 > _MOST_MACS:
-        height, width = max(kernel[0], height // 3), max(kernel[1], width // 3)
+        height, width = max(extents[0], height // 3), max(extents[1], width // 3)
     rows, columns = (
         -(-size // stride) if padding is Padding.SAME else (size - extent) // stride + 1
-        for size, extent in zip((height, width), kernel, strict=True)
+        for size, extent in zip((height, width), extents, strict=True)
     )
     zero_point = _pick(rng, -128, -128, 3)
     activation = Activation.RELU if zero_point == -128 else Activation.NONE
     common = (padding, stride, stride)
     options: Any = Conv2DOptions(*common, activation, 1, 1)
-    shape, axis = (outputs or channels, *kernel, channels), 0
+    count, axis = outputs or channels, 0
+    shape = (count, *kernel, channels)
     if outputs is None:
-        options = DepthwiseConv2DOptions(*common, 1, activation, 1, 1)
-        shape, axis = (1, *kernel, channels), 3
+        multiplier = _pick(rng, 1, 1, 1, 2)
+        count, axis = channels * multiplier, 3
+        options = DepthwiseConv2DOptions(*common, multiplier, activation, dilation, dilation)
+        shape = (1, *kernel, count)
     x = b.input((1, height, width, channels), 0.05, zero_point)
     return b.op(
         "CONV_2D" if outputs else "DEPTHWISE_CONV_2D",
         [x, *_weights(b, rng, shape, axis, shape[axis])],
         options,
-        shape=(1, rows, columns, outputs or channels),
+        shape=(1, rows, columns, count),
         scale=0.1,
         zero_point=zero_point,
         version=3,

@@ -1,4 +1,4 @@
-"""ADD as one affine function, searched ahead of time and verified on every pair of operands.
+"""ADD or SUB as one affine function, searched ahead of time and verified on every pair of operands.
 
 The reference brings both operands to a common scale and the sum to the output's, with a rounding
 each. ``(a * f1 + b * f2 + addend) >> shift`` has enough digits to give the same int8 everywhere,
@@ -39,25 +39,31 @@ class AffineSum:
 
 @lru_cache(maxsize=256)
 def affine_sum(
-    first: Multiplier, second: Multiplier, output: Multiplier, zero_points: tuple[int, int, int]
+    first: Multiplier,
+    second: Multiplier,
+    output: Multiplier,
+    zero_points: tuple[int, int, int],
+    sign: int = 1,
 ) -> AffineSum | None:
-    """The affine function that equals ADD on all 65,536 pairs of int8 operands, or None.
+    """The affine function that equals ADD or SUB on all 65,536 pairs of int8 operands, or None.
 
     Args:
         first: To the common scale.
         second: To the common scale.
         output: From the common scale to the output's.
         zero_points: Of both operands and of the output.
+        sign: Of the second operand: 1 for ADD, -1 for SUB.
     """
     values = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int64)
-    expected = _reference(values, (first, second, output), zero_points)
+    expected = _reference(values, (first, second, output), zero_points, sign)
     to_output = _real(output) * (1 << _LEFT_SHIFT)
     real = [_real(each) * to_output for each in (first, second)]
     # Operands and the result before the clamp: what 32 bits have to hold.
     largest = max(128 * sum(real), 128 * max(real) + 256) + 1
+    signed = real[0], sign * real[1]
     shifts = [shift for shift in _SHIFTS if largest * (1 << shift) < _INT32_LIMIT]
     for shift in shifts[:_TRIED_SHIFTS]:
-        found = _search(values, expected, [each * (1 << shift) for each in real], shift)
+        found = _search(values, expected, [each * (1 << shift) for each in signed], shift)
         if found is not None:
             return found
     return None
@@ -95,13 +101,14 @@ def _reference(
     values: _Int64s,
     multipliers: tuple[Multiplier, Multiplier, Multiplier],
     zero_points: tuple[int, int, int],
+    sign: int,
 ) -> _Int64s:
-    """ADD of all pairs, [256, 256], clamped to int8."""
+    """ADD or SUB of all pairs, [256, 256], clamped to int8."""
     scaled = [
         _apply((values - zero_point) << _LEFT_SHIFT, multiplier)
         for multiplier, zero_point in zip(multipliers[:2], zero_points[:2], strict=True)
     ]
-    result = _apply(scaled[0][:, None] + scaled[1], multipliers[2]) + zero_points[2]
+    result = _apply(scaled[0][:, None] + sign * scaled[1], multipliers[2]) + zero_points[2]
     return np.clip(result, INT8_MIN, INT8_MAX)
 
 

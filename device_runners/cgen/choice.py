@@ -47,7 +47,7 @@ class Candidate:
         isa: The lowest level that it is for.
         make: Packs the operator for it; None where it does not apply, or can't be proven exact.
         reason: Why it was taken.
-        refusal: Why it may not have been.
+        refusal: Why it may not have been; empty if that goes without saying.
     """
 
     isa: Isa
@@ -80,7 +80,7 @@ def choose(
             continue
         packed = candidate.make(context)
         if packed is None:
-            refusals.append(candidate.refusal)
+            refusals += [candidate.refusal] if candidate.refusal else []
             continue
         emissions.append(
             replace(

@@ -211,6 +211,38 @@ MODELS: Mapping[str, CostModel] = {
         },
         2136,
     ),
+    "tidepool_depthwise_windows_dsp": CostModel(
+        kernel_passes.depthwise_windows_dsp,
+        {
+            "call": 2690,
+            "unpacked pairs": 56.7,
+            "rows of four channels": 137,
+            "packed rows": 26.6,
+            "packed columns": 17.9,
+            "four results": 33.6,
+            "their fives": 28.2,
+            "their threes": 16.1,
+            "their other taps": 8.9,
+        },
+        2648,
+    ),
+    "tidepool_depthwise_conv_2d_mve": CostModel(
+        kernel_passes.depthwise_conv_2d_mve,
+        {
+            "call": 604,
+            "listed tiles": 57.9,
+            "packed rows": 54,
+            "packed columns": 13.2,
+            "kept columns": 2.8,
+            "eights of bands": 62,
+            "channels of bands": 29.4,
+            "tiles of one vector": 18.3,
+            "tiles of two": 30.1,
+            "tiles of more": 21.6,
+            "their vectors": 13.3,
+        },
+        2600,
+    ),
     "tidepool_fully_connected": CostModel(
         kernel_passes.fully_connected,
         {

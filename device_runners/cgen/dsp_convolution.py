@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from device_runners.cgen.dsp_requantization import FIXED_SHIFT, INT4_FIXED_SHIFT
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
 from device_runners.cgen.requantization import activation_range
 
+_WORD = 4  # bytes
 COLUMN_BYTES = 6
 """Three pixels' inputs of one tap, as halves."""
 PATCH_BYTES = 3
@@ -96,13 +98,41 @@ def three_windows(
     count, filter_height, filter_width, channels = weights.shape
     row = filter_width * channels
     rows = weights.reshape(count, filter_height, row)
-    cut = row // 4 * 4
+    cut = row // _WORD * _WORD
     # Whole words of each row, then what is left of all rows.
     taps = [part.reshape(count, -1) for part in (rows[:, :, :cut], rows[:, :, cut:])]
     dilated = window["dilation_width"] > 1 and filter_width > 1
     patches = dilated or _crosses_an_edge(window)
     ordered, multipliers = np.concatenate(taps, axis=1), channel_multipliers(context, count)
     return three_pixels(context, window, ordered, multipliers, patches, kernels)
+
+
+def conv_2d_widened_dsp(context: OpContext, weights: Array) -> Packed | None:
+    """A call of ``tidepool_conv_2d_dsp`` for a convolution of one group, with columns of zeros, so
+    that a row of the filter is whole words: what is behind them takes as long as a word, byte by
+    byte.
+
+    Args:
+        context: The operator.
+        weights: (channels, height, width, depth) int8.
+
+    Returns:
+        The call; None where no column is missing, or the weights would grow by more than an eighth,
+        as well.
+    """
+    _, height, width, depth = weights.shape
+    columns = _WORD // math.gcd(_WORD, depth)
+    missing = -width % columns
+    taps = _whole_words(height * width * depth)
+    if missing == 0 or 8 * height * (width + missing) * depth > 9 * taps:
+        return None
+    window = {**window_params(context, height, width), "filter_width": width + missing}
+    wider = np.pad(weights, ((0, 0), (0, 0), (0, missing), (0, 0)))
+    return three_windows(context, window, wider)
+
+
+def _whole_words(taps: int) -> int:
+    return -(-taps // _WORD) * _WORD
 
 
 def _crosses_an_edge(window: dict[str, int]) -> bool:
@@ -134,7 +164,7 @@ def three_pixels(
         patches: Whether some window has to be copied before it is widened.
         kernels: Those to try.
     """
-    depth = -(-weights.shape[1] // 4) * 4
+    depth = _whole_words(weights.shape[1])
     clamp = activation_range(context.output, activation_of(context))
     zero_points = context.input(0).zero_point, context.output.zero_point
     for kernel in kernels:

@@ -88,8 +88,13 @@ def in_place_operands(context: OpContext) -> tuple[int, ...]:
 
 def operand_arrays(context: OpContext, *positions: int) -> tuple[ConstantArray, ...]:
     """The arrays of those data operands that are constant."""
+    return constant_arrays(*(context.input(position) for position in positions))
+
+
+def constant_arrays(*tensors: Tensor) -> tuple[ConstantArray, ...]:
+    """The arrays of those tensors that are constant."""
     return tuple(
         ConstantArray(f"t{tensor.index}_data", c_type(tensor.type), tensor.data, tensor.name)
-        for tensor in (context.input(position) for position in positions)
+        for tensor in tensors
         if tensor.data is not None
     )

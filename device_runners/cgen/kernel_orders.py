@@ -132,6 +132,7 @@ ORDERS: Mapping[str, Callable[[Params], AccessPattern]] = {
     "tidepool_rescale_int16": _elementwise,
     "tidepool_softmax_int16": _rows_in_place,
     "tidepool_tanh_int16": _elementwise,
+    "tidepool_add_affine_broadcast": _broadcast,
     "tidepool_add_affine": lambda params: Elementwise(params["count"], operands=2),
     "tidepool_average_pool_2d": _per_channel,
     "tidepool_conv_2d": _two_pixels,
@@ -205,11 +206,26 @@ def _one_by_one(params: Params) -> bool:
     )
 
 
+def _rows_ahead(params: Params) -> bool:
+    """Some channels at a time, none twice; rows of planes are read before any output that needs
+    them is written, the output being no larger than the input in any direction."""
+    w = params["window"]
+    reach = ((w["filter_height"] + 1) // 2 - 1) * 2 * w["dilation_height"]
+    return bool(
+        params["depth_multiplier"] == 1
+        and w["output_height"] <= w["input_height"]
+        and w["output_width"] <= w["input_width"]
+        and w["pad_top"] <= reach
+    )
+
+
 IN_PLACE: Mapping[str, Callable[[Params], bool]] = {
     "tidepool_depthwise_3x3_dsp": _whole_words,
     # Eight channels at a time, all rows, none twice; rows are read before results take their place.
     "tidepool_depthwise_3x3_mve": lambda _: True,
     "tidepool_depthwise_conv_2d": _one_by_one,
+    "tidepool_depthwise_conv_2d_mve": _rows_ahead,
+    "tidepool_depthwise_windows_dsp": lambda params: _whole_words(params) and _rows_ahead(params),
 }
 """Functions whose output may lie exactly where the input begins, but not elsewhere in it."""
 

@@ -201,6 +201,67 @@ def depthwise_3x3_mve(p: Params) -> Passes:
     }
 
 
+def depthwise_windows_dsp(p: Params) -> Passes:
+    """``depthwise_windows_dsp.c``: rows of four channels, four results a pass, taps in runs."""
+    w, images = p["window"], p["window"]["batches"]
+    tall, stride = w["filter_height"] > 1, w["stride_width"]
+    across = w["filter_width"] if tall else _up(w["filter_width"], 2)
+    column = w["dilation_width"] if tall else 2 * w["dilation_width"]
+    apart = min(stride // column if stride % column == 0 else across, across)
+    pairs = _up(w["filter_height"], 2)
+    runs = [_up(across - first, apart) for first in range(apart)]
+    fives = pairs * sum(run // 5 for run in runs)
+    threes = pairs * sum(run % 5 // 3 for run in runs)
+    remainders = min(stride, (across - 1) * column + 1)
+    fours, rows = _up(w["input_channels"], 4) * images, w["output_height"]
+    reach = (pairs - 1) * 2 * w["dilation_height"] // p["rows_of_plane"]
+    next_row = w["stride_height"] // p["rows_of_plane"]
+    planes = fours * (rows * min(next_row, reach + 1) + max(reach + 1 - next_row, 0))
+    columns = min(w["input_width"], remainders * w["output_width"] + (across - 1) * column)
+    outputs = fours * p["depth_multiplier"]
+    four = 4 * outputs * rows * _up(w["output_width"], 4)
+    return {
+        "call": 1,
+        "unpacked pairs": outputs / images * pairs * across,
+        "rows of four channels": outputs * rows,
+        "packed rows": planes * remainders * (1 if tall else 3),
+        "packed columns": planes * columns,
+        "four results": four,
+        "their fives": four * fives,
+        "their threes": four * threes,
+        "their other taps": four * (pairs * across - 5 * fives - 3 * threes),
+    }
+
+
+def depthwise_conv_2d_mve(p: Params) -> Passes:
+    """``depthwise_conv_2d_mve.c``: tiles of four results, windows in vectors."""
+    w, vectors = p["window"], p["vectors"]
+    rows, images = w["output_height"], w["batches"]
+    bands, pairs = _up(rows, p["band"]), _up(w["filter_height"], 2)
+    reach = (pairs - 1) * 2 * w["dilation_height"] // p["rows_of_plane"]
+    next_row = w["stride_height"] // p["rows_of_plane"]
+    eights = _up(w["input_channels"], 8) * images
+    planes = eights * (rows * min(next_row, reach + 1) + max(reach + 1 - next_row, 0))
+    kept = eights * bands * max(reach + 1 - next_row, 0)
+    tiles = w["output_channels"] * images * rows * _up(w["output_width"], 4)
+    channels = w["output_channels"] * images * bands
+    calls = channels if p["depth_multiplier"] > 1 else eights * bands
+    few = vectors <= 2
+    return {
+        "call": 1,
+        "listed tiles": tiles / channels,
+        "packed rows": planes * (1 if w["filter_height"] > 1 else 3),
+        "packed columns": planes * w["input_width"],
+        "kept columns": kept * w["input_width"],
+        "eights of bands": calls,
+        "channels of bands": channels,
+        "tiles of one vector": tiles if vectors == 1 else 0,
+        "tiles of two": tiles if vectors == 2 else 0,
+        "tiles of more": 0 if few else tiles,
+        "their vectors": 0 if few else tiles * vectors,
+    }
+
+
 def fully_connected(p: Params) -> Passes:
     """``fully_connected.c`` and ``fully_connected_int4.c``."""
     rows, depth, channels = p["batches"], p["input_depth"], p["output_depth"]

@@ -200,8 +200,12 @@ def _fits(
     count, taps = (int(n) for n in weights.shape)
     channels = -(-count // multiple) * multiple
     packed = channels * -(-taps // VECTOR) * VECTOR // bits.width
-    fits = packed <= max(2 * count * taps // bits.width, _SMALL_BYTES)
-    return fits or context.optimize is Optimize.SPEED
+    return grows_little(context, packed, count * taps // bits.width)
+
+
+def grows_little(context: OpContext, packed: int, weights: int) -> bool:
+    """Whether packed weights are not much larger than the model's, if that matters (bytes)."""
+    return packed <= max(2 * weights, _SMALL_BYTES) or context.optimize is Optimize.SPEED
 
 
 def _record(multipliers: Sequence[Multiplier], size: int, order: Sequence[int]) -> Array:

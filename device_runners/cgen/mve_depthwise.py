@@ -5,7 +5,7 @@ Its requantization is that of ``mve_convolution``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -28,13 +28,13 @@ def depthwise_mve(context: OpContext) -> Packed | None:
     """A call of ``tidepool_depthwise_3x3_mve`` for a depth multiplier of 1.
 
     Returns:
-        The call; None for other filters, strides or dilations, for an output of one column with
-        strides of 1, or if a multiplier shifts to the left.
+        The call; None for other depth multipliers, filters, strides or dilations, for an output of
+        one column with strides of 1, or if a multiplier shifts to the left.
     """
     _, filter_height, filter_width, count = context.input(1).shape
     window = window_params(context, filter_height, filter_width)
     multipliers = channel_multipliers(context, count)
-    if not _applies(window) or not shifts_right(multipliers):
+    if not takes_tiles(window) or not shifts_right(multipliers):
         return None
     weights = context.data(1).reshape(_SIZE, _SIZE, count)
     bias = folded_bias(context, weights.reshape(-1, count).T)
@@ -57,8 +57,11 @@ def depthwise_mve(context: OpContext) -> Packed | None:
     return Packed(call, (array,), _scratch_bytes(window, band))
 
 
-def _applies(window: dict[str, int]) -> bool:
+def takes_tiles(window: Mapping[str, int]) -> bool:
+    """Whether ``depthwise_3x3_mve.c`` is for these fields of ``tidepool_window``."""
     w = window
+    if w["output_channels"] > w["input_channels"]:
+        return False
     small = (w["filter_height"], w["filter_width"]) == (_SIZE, _SIZE)
     undilated = (w["dilation_height"], w["dilation_width"]) == (1, 1)
     strides = w["stride_height"], w["stride_width"]

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from converters.tflite.graph import Array
+from converters.tflite.graph import Array, Tensor
 from device_runners.cgen import checks
-from device_runners.cgen.elementwise import operand_arrays
+from device_runners.cgen.elementwise import constant_arrays
 from device_runners.cgen.operation import (
     ConstantArray,
     Emission,
@@ -100,15 +100,21 @@ def table_operation(
     return Operation(opcode, versions=versions, inputs=(1, 1), check=check, emit=emit)
 
 
-def emit_table(context: OpContext, results: Array) -> Emission:
-    """A call of ``tidepool_lookup`` with the results, clamped to int8."""
-    source = context.input(0)
+def emit_table(context: OpContext, results: Array, source: Tensor | None = None) -> Emission:
+    """A call of ``tidepool_lookup``.
+
+    Args:
+        context: The operator.
+        results: For the inputs -128 ... 127; clamped to int8 here.
+        source: What is looked up: the first operand, if it isn't given.
+    """
+    source = source or context.input(0)
     values = np.clip(results, INT8_MIN, INT8_MAX).astype(np.int8)
     table = ConstantArray(context.name("table"), "int8_t", values)
     params: dict[str, object] = {"count": context.output.elements, "table": Symbol(table.name)}
     return Emission(
         kernel="lookup",
         calls=(KernelCall("tidepool_lookup", "tidepool_lookup_params", params, (source.index,)),),
-        constants=(table, *operand_arrays(context, 0)),
+        constants=(table, *constant_arrays(source)),
         in_place=(source.index,),
     )

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from support.emulated_layers import assert_exact
+from support.dsp_layers import depthwise_with_factors
+from support.emulated_layers import assert_exact, assert_samples_exact
 
 
 def test_random_layers_are_exact_on_the_cortex_m55(tmp_path: Path) -> None:
     assert_exact(300, "cortex-m55", tmp_path)
+
+
+@pytest.mark.parametrize("size", [3, 5, 7])
+def test_factors_without_a_shift_round_once(size: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(size)
+    graph = depthwise_with_factors(rng, size, [0.7, 0.7, 0.7, 0.7, 0.4, 0.6, 0.3, 0.9])
+    samples = [
+        [rng.integers(-3, 9, tensor.shape).astype(np.int8) for tensor in graph.input_tensors]
+        for _ in range(4)
+    ]
+    assert_samples_exact(graph, samples, "cortex-m55", tmp_path)
 
 
 @pytest.mark.slow

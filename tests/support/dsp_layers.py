@@ -6,6 +6,7 @@ them all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,14 @@ def _weights(rng: np.random.Generator, shape: tuple[int, ...], axis: int) -> np.
     return taps.astype(np.int8)
 
 
-def _window(rng: np.random.Generator, fixed: bool) -> tuple[int, ...]:
+def _window(rng: np.random.Generator, fixed: bool, large: bool) -> tuple[int, ...]:
     """Height and width of the filter, strides, dilations."""
     if fixed:
         stride = _pick(rng, 1, 1, 2)
         return 3, 3, stride, stride, 1, 1
     sizes = [int(n) for n in rng.integers(1, 5, 2)]
+    if large:
+        sizes = _pick(rng, (5, 5), (5, 5), (7, 7), (1, 9), (8, 1), (4, 6), (9, 5))
     strides = [int(n) for n in rng.integers(1, 4, 2)]
     return (*sizes, *strides, _pick(rng, 1, 1, 2), _pick(rng, 1, 1, 2))
 
@@ -73,7 +76,13 @@ def _image_layer(
     b: GraphBuilder, rng: np.random.Generator, depthwise: bool, channels: int, outputs: int
 ) -> int:
     pointwise = not depthwise and rng.random() < 0.3
-    kh, kw, sh, sw, dh, dw = (1,) * 6 if pointwise else _window(rng, rng.random() < 0.6)
+    kh, kw, sh, sw, dh, dw = (
+        (1,) * 6
+        if pointwise
+        else _window(
+            rng, rng.random() < (0.4 if depthwise else 0.6), depthwise and rng.random() < 0.6
+        )
+    )
     padding = _pick(rng, *Padding)
     least_h, least_w = (1, 1) if padding is Padding.SAME else ((kh - 1) * dh + 1, (kw - 1) * dw + 1)
     height = least_h + int(rng.integers(0, 8))
@@ -113,9 +122,44 @@ def _convolution(b: GraphBuilder, rng: np.random.Generator) -> int:
     return _image_layer(b, rng, False, channels, int(rng.integers(1, 14)))
 
 
+def depthwise_layer(rng: np.random.Generator, channels: int, outputs: int) -> Graph:
+    """A random depthwise layer by itself."""
+    b = GraphBuilder("depthwise")
+    b.output(_image_layer(b, rng, True, channels, outputs))
+    return b.graph()
+
+
+def depthwise_with_factors(rng: np.random.Generator, size: int, factors: Sequence[float]) -> Graph:
+    """Depthwise layers with strides of 1 and 2 whose results are small: roundings show in them.
+
+    Args:
+        rng: Of the weights.
+        size: Height and width of the filter.
+        factors: Input scale * weight scale / output scale, of each channel.
+    """
+    b = GraphBuilder("depthwise")
+    scales = [float(np.float32(factor)) for factor in factors]
+    for stride in (1, 2):
+        x = b.input((1, 9, 9, len(scales)), 1.0, 3)
+        taps = rng.integers(-3, 4, (1, size, size, len(scales))).astype(np.int8)
+        bias = rng.integers(-9, 9, len(scales)).astype(np.int32)
+        y = b.op(
+            "DEPTHWISE_CONV_2D",
+            [x, b.constant(taps, scales=scales, axis=3), b.constant(bias, scales=scales)],
+            DepthwiseConv2DOptions(Padding.SAME, stride, stride, 1, Activation.NONE, 1, 1),
+            shape=(1, -(-9 // stride), -(-9 // stride), len(scales)),
+            scale=1.0,
+            zero_point=3,
+            version=3,
+        )
+        b.output(y)
+    return b.graph()
+
+
 def _depthwise(b: GraphBuilder, rng: np.random.Generator) -> int:
     channels = _pick(rng, 4, 4, 5, 7, 8, 12, 3, 1, 19)
-    return _image_layer(b, rng, True, channels, channels)
+    multiplier = _pick(rng, 1, 1, 1, 2, 3) if channels > 1 else int(rng.integers(1, 14))
+    return _image_layer(b, rng, True, channels, channels * multiplier)
 
 
 def _dense(b: GraphBuilder, rng: np.random.Generator) -> int:

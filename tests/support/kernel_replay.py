@@ -188,6 +188,43 @@ def _depthwise_3x3_mve(p: Params) -> Iterator[Step]:
             yield from (("w", 0, place + c) for place in places for c in eight)
 
 
+def _in_planes(p: Params, channels: Sequence[range]) -> Iterator[Step]:
+    """Some channels of the image at a time: for each band, the rows of the planes that are new."""
+    w, plane = p["window"], p["rows_of_plane"]
+    multiplier, pairs = p["depth_multiplier"], (w["filter_height"] + 1) // 2
+    row, in_row = (w[f"{of}_width"] * w[f"{of}_channels"] for of in ("output", "input"))
+    reach = (pairs - 1) * 2 * w["dilation_height"]
+    below = w["dilation_height"] if w["filter_height"] > 1 else 0
+    for some, b in itertools.product(channels, range(w["batches"])):
+        image, result = b * w["input_height"] * in_row, b * w["output_height"] * row
+        packed = 0
+        for y in range(0, w["output_height"], p["band"]):
+            end = min(y + p["band"], w["output_height"])
+            first = max(packed, y * w["stride_height"])
+            packed = max(packed, (end - 1) * w["stride_height"] + reach + 1)
+            for top in range(first, packed, plane):
+                for in_y in {top - w["pad_top"], top - w["pad_top"] + below}:
+                    if 0 <= in_y < w["input_height"]:
+                        pixels = range(image + in_y * in_row, image + (in_y + 1) * in_row)
+                        yield from (
+                            ("r", 0, pixel + c)
+                            for pixel in pixels[:: w["input_channels"]]
+                            for c in some
+                        )
+            outputs = range(some[0] * multiplier, (some[-1] + 1) * multiplier)
+            places = range(result + y * row, result + end * row, w["output_channels"])
+            yield from (("w", 0, place + c) for place in places for c in outputs)
+
+
+def _depthwise_windows_dsp(p: Params) -> Iterator[Step]:
+    return _in_planes(p, _fours(p["window"]["input_channels"]))
+
+
+def _depthwise_windows_mve(p: Params) -> Iterator[Step]:
+    channels = p["window"]["input_channels"]
+    return _in_planes(p, [range(c, min(c + 8, channels)) for c in range(0, channels, 8)])
+
+
 def _batched(items: list[list[int]], count: int) -> Iterator[list[list[int]]]:
     return (items[i : i + count] for i in range(0, len(items), count))
 
@@ -367,6 +404,7 @@ def _pad(p: Params) -> Iterator[Step]:
 _KERNELS: Mapping[str, Callable[[Params], Iterator[Step]]] = {
     "tidepool_add": _broadcast,
     "tidepool_add_affine": _two_operands,
+    "tidepool_add_affine_broadcast": _broadcast,
     "tidepool_add_int16": _broadcast,
     "tidepool_add_powers_int16": _two_operands,
     "tidepool_average_pool_2d": _pool,
@@ -383,6 +421,8 @@ _KERNELS: Mapping[str, Callable[[Params], Iterator[Step]]] = {
     "tidepool_depthwise_conv_2d_int16": _depthwise_in_fours,
     "tidepool_depthwise_conv_2d_int16_wide": _depthwise_one_by_one,
     "tidepool_depthwise_conv_2d_dsp": _depthwise_dsp,
+    "tidepool_depthwise_conv_2d_mve": _depthwise_windows_mve,
+    "tidepool_depthwise_windows_dsp": _depthwise_windows_dsp,
     "tidepool_fully_connected": _fully_connected,
     "tidepool_fully_connected_int16": _dense_in_fours,
     "tidepool_fully_connected_int16_wide": _dense_one_by_one,

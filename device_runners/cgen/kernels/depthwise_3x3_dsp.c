@@ -10,17 +10,6 @@
 #define STREAM_RECORD 4 /* bias, multiplier, addend, last */
 #define FOUR_WORDS (1 + TAPS + CHANNELS * STREAM_RECORD)
 
-/* Two words of four bytes, a and b, as four words of halves: (a0, b0), (a1, b1), and so on. */
-static inline void interleave(uint32_t a, uint32_t b, uint32_t halves[CHANNELS])
-{
-    const uint32_t channels_01 = tidepool_low_halves(a, b);
-    const uint32_t channels_23 = tidepool_high_halves(a, b);
-    halves[0] = tidepool_sxtb16(channels_01);
-    halves[1] = tidepool_sxtb16_odd(channels_01);
-    halves[2] = tidepool_sxtb16(channels_23);
-    halves[3] = tidepool_sxtb16_odd(channels_23);
-}
-
 /* Unpacks four channels of the stream. */
 static void unpack(const int32_t *stream, channel_constants *constants)
 {
@@ -29,8 +18,8 @@ static void unpack(const int32_t *stream, channel_constants *constants)
     for (int32_t x = 0; x < 3; ++x) {
         uint32_t w01[CHANNELS];
         uint32_t w12[CHANNELS];
-        interleave((uint32_t)taps[x], (uint32_t)taps[x + 3], w01);
-        interleave((uint32_t)taps[x + 3], (uint32_t)taps[x + 6], w12);
+        tidepool_interleave((uint32_t)taps[x], (uint32_t)taps[x + 3], w01);
+        tidepool_interleave((uint32_t)taps[x + 3], (uint32_t)taps[x + 6], w12);
         for (int32_t c = 0; c < CHANNELS; ++c) {
             constants[c].w01[x] = w01[c];
             constants[c].w12[x] = w12[c];
@@ -49,80 +38,9 @@ static void unpack(const int32_t *stream, channel_constants *constants)
     }
 }
 
-/* Two rows of four channels. One that lies in the padding repeats one word: its step is 0. */
-typedef struct {
-    const int8_t *above;
-    const int8_t *below;
-    int32_t step_above; /* to the next column */
-    int32_t step_below;
-    int32_t columns;
-    uint32_t *plane; /* of the first channel */
-    int32_t pitch;   /* bytes to the next channel's */
-} row_pair;
-
-#if TIDEPOOL_HAS_DSP
-
-/* interleave() of the words in r0 and r7, stored to the planes. */
-#define STORE_HALVES                     \
-    "pkhbt   r12, r0, r7, lsl #16\n\t"   \
-    "pkhtb   r7, r7, r0, asr #16\n\t"    \
-    "sxtb16  r0, r12\n\t"                \
-    "str     r0, [r6], #4\n\t"           \
-    "sxtb16  r0, r12, ror #8\n\t"        \
-    "str     r0, [r8], #4\n\t"           \
-    "sxtb16  r0, r7\n\t"                 \
-    "str     r0, [r9], #4\n\t"           \
-    "sxtb16  r0, r7, ror #8\n\t"         \
-    "str     r0, [r10], #4\n\t"
-
-/* Packs them into the channels' planes, two columns a step. */
-static __attribute__((naked, noinline)) void pack(const row_pair *r __attribute__((unused)))
-{
-    __asm__ volatile(
-        ".syntax unified\n\t"
-        "push    {r4-r10, lr}\n\t"
-        "ldmia   r0, {r1-r7}\n\t"
-        "add     r8, r6, r7\n\t"
-        "add     r9, r8, r7\n\t"
-        "add     r10, r9, r7\n\t"
-        "subs    r5, #1\n\t"
-        "ble     2f\n"
-        "1:\n\t"
-        "ldr     r0, [r1]\n\t"
-        "ldr     r7, [r2]\n\t" STORE_HALVES
-        "ldr     r0, [r1, r3]\n\t"
-        "ldr     r7, [r2, r4]\n\t" STORE_HALVES
-        "add     r1, r1, r3, lsl #1\n\t"
-        "add     r2, r2, r4, lsl #1\n\t"
-        "subs    r5, #2\n\t"
-        "bgt     1b\n"
-        "2:\n\t" /* 0 if one is left */
-        "bne     3f\n\t"
-        "ldr     r0, [r1]\n\t"
-        "ldr     r7, [r2]\n\t" STORE_HALVES
-        "3:\n\t"
-        "pop     {r4-r10, pc}\n");
-}
-
-#else
-
-static void pack(const row_pair *r)
-{
-    for (int32_t x = 0; x < r->columns; ++x) {
-        uint32_t halves[CHANNELS];
-        interleave(tidepool_load_word(r->above + x * r->step_above),
-                   tidepool_load_word(r->below + x * r->step_below), halves);
-        for (int32_t c = 0; c < CHANNELS; ++c) {
-            r->plane[c * (r->pitch / 4) + x] = halves[c];
-        }
-    }
-}
-
-#endif
-
 /* Packs rows y and y + 1 of an image into planes, as far as they don't lie in the padding. */
 static void pack_rows(const tidepool_window *w, const int8_t *image, const int8_t *padding, int32_t y,
-                      row_pair *r)
+                      tidepool_dsp_row_pair *r)
 {
     const int32_t channels = w->input_channels;
     const int32_t row = w->input_width * channels;
@@ -138,7 +56,7 @@ static void pack_rows(const tidepool_window *w, const int8_t *image, const int8_
         r->below = image + (y + 1) * row;
         r->step_below = channels;
     }
-    pack(r);
+    tidepool_dsp_pack(r);
 }
 
 /* Where the results of a pass go, for `count` rows of the output. */
@@ -172,7 +90,7 @@ static void run_image(const tidepool_depthwise_conv_2d_dsp_params *p, rows *r, c
     const int32_t room = r->pitch / 4 - w->pad_left;
     int8_t padding[CHANNELS];
     memcpy(padding, &fill, sizeof padding);
-    row_pair pair = {padding, padding, 0, 0, (w->input_width < room) ? w->input_width : room,
+    tidepool_dsp_row_pair pair = {padding, padding, 0, 0, (w->input_width < room) ? w->input_width : room,
                      planes[0] + w->pad_left, r->pitch};
     uint32_t *upper = planes[0];
     uint32_t *lower = planes[1];

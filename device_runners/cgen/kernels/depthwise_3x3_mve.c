@@ -6,75 +6,9 @@
  * are read once, before results take their place. */
 #include "tidepool_mve_tiles.h"
 
-/* Two rows of up to eight channels. One that lies in the padding repeats a pixel: its step is 0. */
-typedef struct {
-    const int8_t *above;
-    const int8_t *below;
-    int32_t step_above; /* to the next column */
-    int32_t step_below;
-    int32_t columns;
-    int32_t channels;
-} row_pair;
-
-#if TIDEPOOL_HAS_MVE
-
-static inline void pack(const row_pair *r, uint16_t *plane)
-{
-    const int8_t *above = r->above;
-    const int8_t *below = r->below;
-    __asm__ volatile("vctp.16    %6\n\t"
-                     "wls        lr, %5, 2f\n"
-                     "1:\n\t"
-                     "vpstt\n\t"
-                     "vldrbt.u16 q0, [%0]\n\t"
-                     "vldrbt.u16 q1, [%1]\n\t"
-                     "vsli.16    q0, q1, #8\n\t"
-                     "vstrh.16   q0, [%2], #16\n\t"
-                     "add        %0, %0, %3\n\t"
-                     "add        %1, %1, %4\n\t"
-                     "le         lr, 1b\n"
-                     "2:"
-                     : "+l"(above), "+l"(below), "+r"(plane)
-                     : "r"(r->step_above), "r"(r->step_below), "r"(r->columns), "r"(r->channels)
-                     : "lr", "q0", "q1", "memory");
-}
-
-static inline void copy_plane(uint16_t *to, const uint16_t *from, int32_t bytes)
-{
-    __asm__ volatile("wlstp.8    lr, %2, 2f\n"
-                     "1:\n\t"
-                     "vldrb.u8   q0, [%1], #16\n\t"
-                     "vstrb.8    q0, [%0], #16\n\t"
-                     "letp       lr, 1b\n"
-                     "2:"
-                     : "+r"(to), "+r"(from)
-                     : "r"(bytes)
-                     : "lr", "q0", "memory");
-}
-
-#else
-
-static inline void pack(const row_pair *r, uint16_t *plane)
-{
-    for (int32_t x = 0; x < r->columns; ++x) {
-        for (int32_t c = 0; c < r->channels; ++c) {
-            const uint32_t above = (uint8_t)r->above[x * r->step_above + c];
-            const uint32_t below = (uint8_t)r->below[x * r->step_below + c];
-            plane[x * TIDEPOOL_MVE_LANES + c] = (uint16_t)(above | below << 8);
-        }
-    }
-}
-
-static inline void copy_plane(uint16_t *to, const uint16_t *from, int32_t bytes)
-{
-    memcpy(to, from, (size_t)bytes);
-}
-
-#endif
-
 /* Packs rows y and y + 1 of an image, as far as they don't lie in the padding. */
 static void pack_rows(const tidepool_window *w, const int8_t *image, const int8_t *padding, int32_t y,
-                      row_pair *r, uint16_t *plane)
+                      tidepool_mve_row_pair *r, uint16_t *plane)
 {
     const int32_t channels = w->input_channels;
     const int32_t row = w->input_width * channels;
@@ -90,7 +24,7 @@ static void pack_rows(const tidepool_window *w, const int8_t *image, const int8_
         r->below = image + (y + 1) * row;
         r->step_below = channels;
     }
-    pack(r, plane + w->pad_left * TIDEPOOL_MVE_LANES);
+    tidepool_mve_pack(r, plane + w->pad_left * TIDEPOOL_MVE_LANES);
 }
 
 /* Columns of a plane: those under the windows, of a whole tile at least. */
@@ -126,7 +60,7 @@ void tidepool_depthwise_3x3_mve(const tidepool_depthwise_3x3_mve_params *params,
     for (int32_t c = 0; c < w->input_channels; c += TIDEPOOL_MVE_LANES) {
         const int32_t left = w->input_channels - c;
         band.channels = (left < TIDEPOOL_MVE_LANES) ? left : TIDEPOOL_MVE_LANES;
-        row_pair r = {padding, padding, 0, 0, (w->input_width < room) ? w->input_width : room,
+        tidepool_mve_row_pair r = {padding, padding, 0, 0, (w->input_width < room) ? w->input_width : room,
                       band.channels};
         for (int32_t b = 0; b < w->batches; ++b) {
             const int8_t *const from = input + b * image + c;
@@ -149,7 +83,7 @@ void tidepool_depthwise_3x3_mve(const tidepool_depthwise_3x3_mve_params *params,
                 tidepool_mve_run_band(&band);
 #endif
                 band.output += band.rows * w->output_width * w->output_channels;
-                copy_plane(planes, plane, band.plane_bytes);
+                tidepool_mve_copy_planes(planes, plane, band.plane_bytes);
             }
         }
         band.records += TIDEPOOL_MVE_LANES * TIDEPOOL_MVE_RECORD;

@@ -133,6 +133,37 @@ void tidepool_depthwise_conv_2d_dsp(const tidepool_depthwise_conv_2d_dsp_params 
 void tidepool_depthwise_3x3_dsp(const tidepool_depthwise_conv_2d_dsp_params *params,
                                 const int8_t *input, int8_t *output, uint8_t *scratch);
 
+/* DEPTHWISE_CONV_2D of any window and depth multiplier, with at least 4 input channels, which go by fours.
+ *   rows_of_plane  rows of the input from one plane to the next: the largest number that divides
+ *                  stride_height and, if the filter has three rows or more, 2 * dilation_height
+ *   band           rows of the output whose planes are in scratch at a time
+ *   stream         for each four: the first one's index; then for each of depth_multiplier outputs of
+ *                  the four the taps and records as above
+ * stride_width is at most 4. Scratch, with across = filter_width and column = dilation_width, or (filter_width + 1) / 2 and twice
+ * dilation_width for a filter of one row, and pairs = (filter_height + 1) / 2:
+ *   planes of 16 * min(stride_width, (across - 1) * column + 1)
+ *                * (max(output_width, 4) + (across - 1) * column / stride_width) bytes, the latter rounded up
+ *   to an even number; so many of them:
+ *       ((band - 1) * stride_height + (pairs - 1) * 2 * dilation_height) / rows_of_plane + 1
+ *   8 * pairs * across bytes
+ *   for each depth multiplier 16 * (7 + 2 * pairs * across) bytes
+ * May work in place if the depth multiplier is 1 and the channels a multiple of four, the output no larger
+ * than the input in any direction, and pad_top at most (pairs - 1) * 2 * dilation_height. */
+typedef struct {
+    tidepool_window window;
+    int32_t depth_multiplier;
+    int32_t input_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t rows_of_plane;
+    int32_t band;
+    int32_t stream_words;
+    const int32_t *stream;
+} tidepool_depthwise_windows_dsp_params;
+
+void tidepool_depthwise_windows_dsp(const tidepool_depthwise_windows_dsp_params *params,
+                                    const int8_t *input, int8_t *output, uint8_t *scratch);
+
 /* SXTB16: bytes 0 and 2 as two signed halves. */
 static inline uint32_t tidepool_sxtb16(uint32_t x)
 {

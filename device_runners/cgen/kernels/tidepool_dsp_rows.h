@@ -9,9 +9,9 @@
 #ifndef TIDEPOOL_DSP_ROWS_H
 #define TIDEPOOL_DSP_ROWS_H
 
-#include "tidepool_dsp.h"
+#include "tidepool_dsp_planes.h"
 
-#define CHANNELS 4
+#define CHANNELS TIDEPOOL_DSP_CHANNELS
 
 /* A channel, unpacked: w01[x] holds the weights of rows 0 and 1 in column x, w12[x] of 1 and 2. The
  * instructions hold the address of w01, and reach the rest from there. */

@@ -39,8 +39,8 @@ typedef struct {
 void tidepool_add(const tidepool_add_params *params, const int8_t *input_1, const int8_t *input_2,
                   int8_t *output);
 
-/* ADD of two tensors of one shape: (a * factor_1 + b * factor_2 + addend) >> shift, clamped. The code
- * generator has compared it with ADD on all 65,536 pairs of operands.
+/* ADD and SUB of two tensors of one shape: (a * factor_1 + b * factor_2 + addend) >> shift, clamped. The
+ * code generator has compared it with the operator on all 65,536 pairs of operands.
  * In place: with either operand. */
 typedef struct {
     int32_t count;
@@ -54,6 +54,20 @@ typedef struct {
 
 void tidepool_add_affine(const tidepool_add_affine_params *params, const int8_t *input_1,
                          const int8_t *input_2, int8_t *output);
+
+/* The same with broadcasting. In place: with an operand of the output's shape. */
+typedef struct {
+    tidepool_broadcast broadcast;
+    int32_t factor_1;
+    int32_t factor_2;
+    int32_t addend;
+    int32_t shift;
+    int32_t output_min;
+    int32_t output_max;
+} tidepool_add_affine_broadcast_params;
+
+void tidepool_add_affine_broadcast(const tidepool_add_affine_broadcast_params *params,
+                                   const int8_t *input_1, const int8_t *input_2, int8_t *output);
 
 /* MUL. factor = scale 1 * scale 2 / output scale; shift <= 14.
  * In place: with an operand of the output's shape. */

@@ -111,6 +111,41 @@ typedef struct {
 void tidepool_depthwise_3x3_mve(const tidepool_depthwise_3x3_mve_params *params,
                                 const int8_t *input, int8_t *output, uint8_t *scratch);
 
+/* DEPTHWISE_CONV_2D of any window, stride, dilation and depth multiplier.
+ *   vectors        of 16 weights of a channel, at most 16
+ *   rows_of_plane  rows of the input from one plane to the next: the largest number that divides
+ *                  stride_height and, if the filter has three rows or more, 2 * dilation_height
+ *   band           rows of the output that are computed at a time
+ *   records        for each output channel: bias, multiplier, shift, and its vectors. They hold the
+ *                  filter's rows by twos: column by column a weight of the upper one, then one of the
+ *                  lower one; or, of a filter of one row, the weights in their order. The missing ones
+ *                  are 0
+ *   output_min, output_max  applied behind a clamp to int8
+ * Scratch: planes of 16 * columns bytes, with columns = (max(output_width, 4) - 1) * stride_width + 1
+ * and (filter_width - 1) * dilation_width more, or ((filter_width + 1) / 2 - 1) * 2 * dilation_width for
+ * a filter of one row. So many planes:
+ *     ((band - 1) * stride_height + ((filter_height + 1) / 2 - 1) * 2 * dilation_height)
+ *     / rows_of_plane + 1
+ * and 8 bytes for every four results of each row of a band. Less than 64 KB in all. May work in place if the
+ * depth multiplier is 1, the output no larger than the input in any direction, and
+ * pad_top at most ((filter_height + 1) / 2 - 1) * 2 * dilation_height. */
+typedef struct {
+    tidepool_window window;
+    int32_t depth_multiplier;
+    int32_t input_zero_point;
+    int32_t output_zero_point;
+    int32_t output_min;
+    int32_t output_max;
+    int32_t ties;
+    int32_t vectors;
+    int32_t rows_of_plane;
+    int32_t band;
+    const int32_t *records;
+} tidepool_depthwise_conv_2d_mve_params;
+
+void tidepool_depthwise_conv_2d_mve(const tidepool_depthwise_conv_2d_mve_params *params,
+                                    const int8_t *input, int8_t *output, uint8_t *scratch);
+
 #define TIDEPOOL_MVE_BYTES 16 /* of a vector */
 
 #if !TIDEPOOL_HAS_MVE

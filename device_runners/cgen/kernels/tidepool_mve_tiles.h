@@ -9,12 +9,12 @@
 #define TIDEPOOL_MVE_TILES_H
 
 #include "tidepool_mve.h"
+#include "tidepool_mve_planes.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define TIDEPOOL_MVE_LANES 8 /* channels of a plane */
 #define TIDEPOOL_MVE_RECORD 7 /* words of a channel: bias, multiplier, shift, a vector of weights */
 
 /* Some rows of the output, for the channels of the planes. */
@@ -50,21 +50,22 @@ typedef struct {
     const uint32_t *places;  /* [4]: offsets of the results */
 } tidepool_mve_tile_job;
 
-/* r1 tiles, r3 channels, r8 bias, r9 zero point, r10 multiplier, r11 records, r12 shift. Sums: r0, r2,
- * r4, r6. q6 has the places of the results; on the stack: 0 tiles, whole, 8 partial, stored. */
+/* r1 tiles, r3 channels or the flag of AWAY_FROM_ZERO, r8 bias, r9 zero point, r10 multiplier, r11 records, r12 shift.
+ * Sums: r0, r2, r4, r6. q6 has the places of the results; on the stack: 0 tiles, whole, 8 partial,
+ * stored, 16 channels. */
 #define ENTER                                  \
     ".syntax  unified\n\t"                     \
     "push     {r4-r11, lr}\n\t"                \
     "vpush    {d8-d15}\n\t"                    \
     "ldmia    r0, {r1-r9}\n\t"                 \
+    "push     {r2, r3}\n\t"                    \
     "push     {r3-r6}\n\t"                     \
     "mov      r11, r1\n\t"                     \
-    "mov      r3, r2\n\t"                      \
     "vldrw.u32 q6, [r9]\n\t"                   \
     "mov      r9, r7\n\t"
 
 #define LEAVE                                  \
-    "add      sp, #16\n\t"                     \
+    "add      sp, #24\n\t"                     \
     "vpop     {d8-d15}\n\t"                    \
     "pop      {r4-r11, pc}\n"
 
@@ -123,10 +124,20 @@ typedef struct {
     "vadd.i16 q4, q4, r0\n\t"                  \
     "vadd.i16 q5, q5, r0\n\t"
 
-/* Halves below zero are rounded away from it. */
+/* Halves below zero are rounded away from it, if there is a shift: then r3 is 1. */
 #define AWAY_FROM_ZERO                         \
     "vshr.s32 q7, q0, #31\n\t"                 \
-    "vadd.i32 q0, q0, q7\n\t"
+    "vmla.s32 q0, q7, r3\n\t"
+
+/* Where channels are counted, what begins one, how they go on, and what corrects ties. */
+#define PLAIN "mov      r3, r2\n\t", "", "subs     r3, #1\n\t",
+#define WITH_TIES                              \
+    "", "lsr      r3, r12, #31\n\t",           \
+    "ldr      r0, [sp, #16]\n\t"               \
+    "subs     r0, #1\n\t"                      \
+    "str      r0, [sp, #16]\n\t", AWAY_FROM_ZERO
+#define STRIDE_1 SETUP_1, WEIGHTS_1, SUMS_1, ADVANCE_1
+#define STRIDE_2 SETUP_2, WEIGHTS_2, SUMS_2, ADVANCE_2
 
 #define TILE(SUMS, TIES, STORE)                \
     "ldrd     r5, r7, [r1], #8\n\t" SUMS       \
@@ -140,13 +151,13 @@ typedef struct {
     "vqmovnb.s16 q0, q0\n\t" STORE
 
 /* All tiles for one channel after the other. */
-#define DEFINE_TILES(name, SETUP, WEIGHTS, SUMS, ADVANCE, TIES)                          \
+#define DEFINE_TILES(name, SETUP, WEIGHTS, SUMS, ADVANCE, COUNT, BEGIN, NEXT, TIES)       \
     static __attribute__((naked, noinline)) void name(                                   \
         const tidepool_mve_tile_job *job __attribute__((unused)))                        \
     {                                                                                    \
-        __asm__ volatile(ENTER SETUP                                                     \
+        __asm__ volatile(ENTER COUNT SETUP                                               \
             "1:\n\t"                                                                     \
-            "ldmia    r11!, {r8, r10, r12}\n\t" WEIGHTS                                  \
+            "ldmia    r11!, {r8, r10, r12}\n\t" WEIGHTS BEGIN                            \
             "add      r11, #16\n\t"                                                      \
             "ldrd     r1, r0, [sp]\n\t"                                                  \
             "wls      lr, r0, 3f\n"                                                      \
@@ -161,15 +172,16 @@ typedef struct {
             "5:\n\t"                                                                     \
             "mov      r0, #1\n\t"                                                        \
             "vadd.i32 q6, q6, r0\n\t"                                                    \
-            "mov      r0, #2\n\t" ADVANCE                                                \
-            "subs     r3, #1\n\t"                                                        \
+            "mov      r0, #2\n\t" ADVANCE NEXT                                           \
             "bne.w    1b\n\t" LEAVE);                                                    \
     }
 
-DEFINE_TILES(tidepool_mve_tiles_1, SETUP_1, WEIGHTS_1, SUMS_1, ADVANCE_1, )
-DEFINE_TILES(tidepool_mve_tiles_1_ties, SETUP_1, WEIGHTS_1, SUMS_1, ADVANCE_1, AWAY_FROM_ZERO)
-DEFINE_TILES(tidepool_mve_tiles_2, SETUP_2, WEIGHTS_2, SUMS_2, ADVANCE_2, )
-DEFINE_TILES(tidepool_mve_tiles_2_ties, SETUP_2, WEIGHTS_2, SUMS_2, ADVANCE_2, AWAY_FROM_ZERO)
+#define DEFINE_OF(...) DEFINE_TILES(__VA_ARGS__)
+
+DEFINE_OF(tidepool_mve_tiles_1, STRIDE_1, PLAIN)
+DEFINE_OF(tidepool_mve_tiles_1_ties, STRIDE_1, WITH_TIES)
+DEFINE_OF(tidepool_mve_tiles_2, STRIDE_2, PLAIN)
+DEFINE_OF(tidepool_mve_tiles_2_ties, STRIDE_2, WITH_TIES)
 
 #undef ENTER
 #undef LEAVE
@@ -184,6 +196,11 @@ DEFINE_TILES(tidepool_mve_tiles_2_ties, SETUP_2, WEIGHTS_2, SUMS_2, ADVANCE_2, A
 #undef AWAY_FROM_ZERO
 #undef TILE
 #undef DEFINE_TILES
+#undef DEFINE_OF
+#undef PLAIN
+#undef WITH_TIES
+#undef STRIDE_1
+#undef STRIDE_2
 
 /* Tiles of a row of the output, or of two for strides of 1. */
 static inline int32_t tidepool_mve_tiles_of_row(const tidepool_window *w)

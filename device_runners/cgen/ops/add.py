@@ -9,7 +9,7 @@ import numpy as np
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import AddOptions
 from device_runners.cgen import checks
-from device_runners.cgen.affine_sum import affine_sum
+from device_runners.cgen.affine_addition import affine_addition
 from device_runners.cgen.elementwise import (
     broadcast_params,
     check_broadcast,
@@ -20,6 +20,7 @@ from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.int16_elementwise import check_sum, emit_sum
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 from device_runners.cgen.requantization import activation_range
+from device_runners.cgen.scalar_operand import scalar_emission
 
 _LEFT_SHIFT = 20  # ADD_LEFT_SHIFT of the kernel
 
@@ -33,15 +34,6 @@ def _multipliers(context: OpContext) -> tuple[Multiplier, Multiplier, Multiplier
         quantize_multiplier(first / common),
         quantize_multiplier(second / common),
         quantize_multiplier(common / ((1 << _LEFT_SHIFT) * output)),
-    )
-
-
-def _zero_points(context: OpContext) -> tuple[int, int, int]:
-    """Those of both operands and of the output."""
-    return (
-        context.input(0).zero_point,
-        context.input(1).zero_point,
-        context.output.zero_point,
     )
 
 
@@ -68,6 +60,14 @@ def _emit(context: OpContext) -> Emission:
     options = context.operator.options
     assert isinstance(options, AddOptions)
     low, high = activation_range(output, options.fused_activation_function)
+
+    def total(a: int, b: int) -> int:
+        scaled_1 = to_common_1.apply((a - first.zero_point) << _LEFT_SHIFT)
+        scaled_2 = to_common_2.apply((b - second.zero_point) << _LEFT_SHIFT)
+        return to_output.apply(scaled_1 + scaled_2) + output.zero_point
+
+    if (table := scalar_emission(context, total, low, high)) is not None:
+        return table
     params: dict[str, object] = {
         "broadcast": broadcast_params(first, second),
         "zero_point_1": first.zero_point,
@@ -82,28 +82,9 @@ def _emit(context: OpContext) -> Emission:
         "output_min": low,
         "output_max": high,
     }
-    affine = None
-    if first.shape == second.shape:
-        affine = affine_sum(to_common_1, to_common_2, to_output, _zero_points(context))
-    if affine is not None:
-        params = {
-            "count": output.elements,
-            "factor_1": affine.factors[0],
-            "factor_2": affine.factors[1],
-            "addend": affine.addend,
-            "shift": affine.shift,
-            "output_min": low,
-            "output_max": high,
-        }
-        name = "tidepool_add_affine"
-        call = KernelCall(name, f"{name}_params", params, (first.index, second.index))
-        return Emission(
-            kernel=call.kernel,
-            calls=(call,),
-            constants=operand_arrays(context, 0, 1),
-            in_place=in_place_operands(context),
-            reason="equal on all pairs of operands",
-        )
+    multipliers = to_common_1, to_common_2, to_output
+    if (affine := affine_addition(context, multipliers, (low, high), 1)) is not None:
+        return affine
     call = KernelCall("tidepool_add", "tidepool_add_params", params, (first.index, second.index))
     return Emission(
         kernel="add",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from functools import partial
 
 from converters.tflite.graph import Array
 from converters.tflite.multiplier import Multiplier
 from converters.tflite.options import Conv2DOptions
 from device_runners.cgen import checks
-from device_runners.cgen.channel_packing import pack_channels
-from device_runners.cgen.choice import Candidate, Packed, choose
+from device_runners.cgen.choice import Candidate, choose
 from device_runners.cgen.convolution import (
     bias_values,
     channel_multipliers,
@@ -19,7 +18,7 @@ from device_runners.cgen.convolution import (
     windows,
 )
 from device_runners.cgen.dsp_convolution import FOUR_BITS as DSP_FOUR_BITS
-from device_runners.cgen.dsp_convolution import conv_2d_dsp
+from device_runners.cgen.dsp_convolution import conv_2d_dsp, conv_2d_widened_dsp
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.int16_products import (
@@ -32,7 +31,8 @@ from device_runners.cgen.int16_products import (
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.mve_convolution import conv_2d_mve
 from device_runners.cgen.mve_vectors import FOUR_BITS as MVE_FOUR_BITS
-from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
+from device_runners.cgen.operation import Emission, OpContext, Operation
+from device_runners.cgen.portable_convolution import conv_2d_portable
 
 
 def _check(context: OpContext) -> Iterator[str]:
@@ -111,39 +111,28 @@ _CANDIDATES = (
         reason="DSP extension, one group, every channel proven exact",
         refusal="several groups, or no proof",
     ),
+    Candidate(
+        Isa.DSP,
+        lambda context: (
+            conv_2d_widened_dsp(context, context.data(1)) if _groups(context) == 1 else None
+        ),
+        reason="DSP extension, one group, every channel proven exact; columns of zeros fill words",
+        refusal="",
+    ),
 )
 
 
 def _portable(context: OpContext) -> Emission:
-    _, filter_height, filter_width, depth = context.input(1).shape
-    packed = _without_extensions(context)
+    packed = conv_2d_portable(context, context.data(1))
+    taps = math.prod(context.input(1).shape[1:])
     return Emission(
         kernel=packed.call.kernel,
         calls=(packed.call,),
         summary=_summary(context),
         constants=(*packed.constants, *operand_arrays(context, 0)),
-        macs=context.output.elements * filter_height * filter_width * depth,
+        macs=context.output.elements * taps,
         scratch_bytes=packed.scratch_bytes,
     )
-
-
-def _without_extensions(context: OpContext, four_bits: bool = False) -> Packed:
-    source = context.input(0)
-    channels, filter_height, filter_width, depth = context.input(1).shape
-    packed = pack_channels(context, _by_channel(context), _multipliers(context))
-    weights, arrays = packed.quads(channels // _groups(context), four_bits)
-    params = {
-        "window": window_params(context, filter_height, filter_width),
-        "filter_channels": depth,
-        "input_zero_point": source.zero_point,
-        **weights,
-        "channels": packed.params,
-    }
-    function = f"tidepool_conv_2d{'_int4' if four_bits else ''}"
-    call = KernelCall(function, "tidepool_conv_2d_params", params, (source.index,))
-    taps = filter_height * filter_width * depth
-    # Two windows, each of whole words.
-    return Packed(call, (*arrays, *packed.arrays), 2 * 4 * -(-taps // 4))
 
 
 _FOUR_BITS = (
@@ -161,7 +150,7 @@ _FOUR_BITS = (
     ),
     Candidate(
         Isa.SCALAR,
-        partial(_without_extensions, four_bits=True),
+        lambda context: conv_2d_portable(context, context.data(1), four_bits=True),
         reason="weights stay in 4 bits",
         refusal="",
     ),

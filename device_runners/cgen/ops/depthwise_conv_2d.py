@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from converters.tflite.multiplier import Multiplier
 from converters.tflite.options import DepthwiseConv2DOptions
 from device_runners.cgen import checks
 from device_runners.cgen.channel_packing import pack_channels
-from device_runners.cgen.choice import Candidate, choose
+from device_runners.cgen.choice import Candidate, Packed, choose
 from device_runners.cgen.convolution import (
     bias_values,
     channel_multipliers,
@@ -19,7 +19,8 @@ from device_runners.cgen.convolution import (
     window_params,
     windows,
 )
-from device_runners.cgen.dsp_depthwise import depthwise_dsp
+from device_runners.cgen.dsp_convolution import conv_2d_widened_dsp, three_windows
+from device_runners.cgen.dsp_depthwise import depthwise_dsp, depthwise_windows_dsp
 from device_runners.cgen.elementwise import operand_arrays
 from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.int16_products import (
@@ -31,7 +32,9 @@ from device_runners.cgen.int16_products import (
     products,
 )
 from device_runners.cgen.isa import Isa
+from device_runners.cgen.mve_convolution import two_windows
 from device_runners.cgen.mve_depthwise import depthwise_mve
+from device_runners.cgen.mve_windows import depthwise_windows_mve
 from device_runners.cgen.operation import (
     Emission,
     KernelCall,
@@ -39,6 +42,7 @@ from device_runners.cgen.operation import (
     Operation,
     Symbol,
 )
+from device_runners.cgen.portable_convolution import conv_2d_portable
 
 
 def _check(context: OpContext) -> Iterator[str]:
@@ -114,19 +118,64 @@ def _multiplier(context: OpContext) -> int:
     return context.input(1).shape[3] // context.input(0).shape[3]
 
 
+def _filters(context: OpContext) -> Array | None:
+    """(channels, height, width, 1) the weights of the CONV_2D that a single input channel makes of
+    the operator; None for several."""
+    if context.input(0).shape[3] > 1:
+        return None
+    return context.data(1).transpose(3, 1, 2, 0)
+
+
+def _as_convolution(
+    kernel: Callable[[OpContext, Array], Packed | None],
+) -> Callable[[OpContext], Packed | None]:
+    def make(context: OpContext) -> Packed | None:
+        filters = _filters(context)
+        return None if filters is None else kernel(context, filters)
+
+    return make
+
+
+def _pairs_of_pixels(context: OpContext, filters: Array) -> Packed | None:
+    return two_windows(context, window_params(context, *filters.shape[1:3]), filters)
+
+
+def _three_pixels(context: OpContext, filters: Array) -> Packed | None:
+    return three_windows(context, window_params(context, *filters.shape[1:3]), filters)
+
+
+_CONVOLUTION = "one input channel: the convolution with its filters"
 _CANDIDATES = (
     Candidate(
         Isa.MVE,
-        lambda context: depthwise_mve(context) if _multiplier(context) == 1 else None,
+        depthwise_mve,
         reason="vector extension: windows of 4x4 by gathering loads, four results each",
         refusal="depth multiplier, not 3x3 with strides of 1 or 2, or a shift to the left",
     ),
     Candidate(
+        Isa.MVE,
+        depthwise_windows_mve,
+        reason="vector extension: windows by gathering loads",
+        refusal="a shift to the left, weights that would grow, or too large",
+    ),
+    Candidate(Isa.MVE, _as_convolution(_pairs_of_pixels), reason=_CONVOLUTION, refusal=""),
+    Candidate(
         Isa.DSP,
-        lambda context: depthwise_dsp(context) if _multiplier(context) == 1 else None,
+        depthwise_dsp,
         reason="DSP extension, every channel proven exact",
         refusal="depth multiplier, fewer than four channels, or no proof",
     ),
+    Candidate(
+        Isa.DSP,
+        depthwise_windows_dsp,
+        reason="DSP extension, every channel proven exact; rows packed by twos",
+        refusal="fewer than four input channels, no proof, or too large",
+    ),
+    Candidate(Isa.DSP, _as_convolution(_three_pixels), reason=_CONVOLUTION, refusal=""),
+    Candidate(
+        Isa.DSP, _as_convolution(conv_2d_widened_dsp), reason=f"{_CONVOLUTION}, widened", refusal=""
+    ),
+    Candidate(Isa.SCALAR, _as_convolution(conv_2d_portable), reason=_CONVOLUTION, refusal=""),
 )
 
 

@@ -19,6 +19,7 @@ from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.int16_elementwise import int16_call
 from device_runners.cgen.operation import Emission, KernelCall, OpContext, Operation
 from device_runners.cgen.requantization import activation_range
+from device_runners.cgen.scalar_operand import scalar_emission
 
 # A product of two differences is at most 255^2 < 2^16: 14 more bits stay below 2^30.
 _SHIFT_LIMIT = 14
@@ -52,6 +53,13 @@ def _emit(context: OpContext) -> Emission:
     options = context.operator.options
     assert isinstance(options, MulOptions)
     low, high = activation_range(output, options.fused_activation_function)
+
+    def product(a: int, b: int) -> int:
+        differences = (a - first.zero_point) * (b - second.zero_point)
+        return multiplier.apply(differences) + output.zero_point
+
+    if (table := scalar_emission(context, product, low, high)) is not None:
+        return table
     params: dict[str, object] = {
         "broadcast": broadcast_params(first, second),
         "zero_point_1": first.zero_point,

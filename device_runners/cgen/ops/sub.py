@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
 from converters.tflite.options import SubOptions
 from device_runners.cgen import checks
+from device_runners.cgen.affine_addition import affine_addition
 from device_runners.cgen.binary import (
     binary_emission,
     check_operands,
@@ -17,6 +18,7 @@ from device_runners.cgen.int16 import with_int16
 from device_runners.cgen.int16_elementwise import check_sum, emit_sum
 from device_runners.cgen.operation import Emission, OpContext, Operation
 from device_runners.cgen.requantization import activation_range
+from device_runners.cgen.scalar_operand import scalar_emission
 
 _LEFT_SHIFT = 20  # SUB_LEFT_SHIFT of the kernel
 _MAX_DIMENSIONS = 5  # of the reference
@@ -48,7 +50,20 @@ def _emit(context: OpContext) -> Emission:
     options = context.operator.options
     assert isinstance(options, SubOptions)
     low, high = activation_range(context.output, options.fused_activation_function)
-    fields = difference_fields(context, _to_output(context), low, high)
+    first, second, to_output = context.input(0), context.input(1), _to_output(context)
+    _, to_common_1, to_common_2 = common_scale(context)
+
+    def difference(a: int, b: int) -> int:
+        scaled_1 = to_common_1.apply((a - first.zero_point) << _LEFT_SHIFT)
+        scaled_2 = to_common_2.apply((b - second.zero_point) << _LEFT_SHIFT)
+        return to_output.apply(scaled_1 - scaled_2) + context.output.zero_point
+
+    if (table := scalar_emission(context, difference, low, high)) is not None:
+        return table
+    multipliers = to_common_1, to_common_2, to_output
+    if (affine := affine_addition(context, multipliers, (low, high), -1)) is not None:
+        return affine
+    fields = difference_fields(context, to_output, low, high)
     return binary_emission(context, "sub", "tidepool_difference_params", **fields)
 
 

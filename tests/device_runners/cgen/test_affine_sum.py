@@ -1,4 +1,4 @@
-"""ADD as one affine function: equal to the reference's arithmetic, operand pair by operand pair."""
+"""ADD and SUB as one affine function: equal to the reference, operand pair by operand pair."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ def multipliers(first: float, second: float, output: float) -> tuple[Multiplier,
     ("first", "second", "output"),
     [(0.05, 0.05, 0.05), (0.05, 0.3, 0.2), (0.3, 0.0011, 0.1), (1.0, 1.0, 0.3)],
 )
-def test_equal_for_every_pair_that_is_drawn(first: float, second: float, output: float) -> None:
+@pytest.mark.parametrize("sign", [1, -1])
+def test_equal_for_every_pair_that_is_drawn(
+    first: float, second: float, output: float, sign: int
+) -> None:
     m = multipliers(first, second, output)
     zero_points = (-128, 5, 17)
-    found = affine_sum(m[0], m[1], m[2], zero_points)
+    found = affine_sum(m[0], m[1], m[2], zero_points, sign)
     assert found is not None
     rng = np.random.default_rng(0)
     for a, b in rng.integers(-128, 128, (3000, 2)).tolist():
@@ -30,7 +33,7 @@ def test_equal_for_every_pair_that_is_drawn(first: float, second: float, output:
             factor.apply((value - zero_point) << 20)
             for factor, value, zero_point in zip(m[:2], (a, b), zero_points[:2], strict=True)
         ]
-        expected = min(max(m[2].apply(sum(scaled)) + 17, -128), 127)
+        expected = min(max(m[2].apply(scaled[0] + sign * scaled[1]) + 17, -128), 127)
         total = a * found.factors[0] + found.addend + b * found.factors[1]
         assert -(2**31) <= total < 2**31
         assert min(max(total >> found.shift, -128), 127) == expected

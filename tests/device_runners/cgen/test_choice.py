@@ -22,14 +22,14 @@ from device_runners.cgen.operation import Emission, KernelCall
 MODEL = Path(__file__).resolve().parents[4] / "shared" / "mlperf_tiny" / "kws_dscnn_int8.tflite"
 
 
-def _depthwise(channels: int) -> Graph:
+def _depthwise(channels: int, size: int = 9) -> Graph:
     b = GraphBuilder("depthwise")
     rng = np.random.default_rng(channels)
-    x = b.input((1, 9, 9, channels), 0.1, -128)
+    x = b.input((1, size, size, channels), 0.1, -128)
     taps = rng.integers(-127, 128, (1, 5, 5, channels)).astype(np.int8)
     w = b.constant(taps, scales=[0.01] * channels, axis=3)
     options = DepthwiseConv2DOptions(Padding.SAME, 1, 1, 1, Activation.RELU, 1, 1)
-    shape = (1, 9, 9, channels)
+    shape = (1, size, size, channels)
     quantization = {"scale": 0.1, "zero_point": -128}
     b.output(b.op("DEPTHWISE_CONV_2D", [x, w], options, shape=shape, version=3, **quantization))
     return b.graph()
@@ -52,12 +52,17 @@ def _kernels(graph: Graph, folder: Path, isa: Isa, optimize: Optimize) -> list[s
 
 
 @pytest.mark.parametrize(
-    ("channels", "kernel"), [(4, "depthwise_conv_2d"), (32, "depthwise_conv_2d_dsp")]
+    ("channels", "size", "kernel"),
+    [
+        (6, 2, "depthwise_conv_2d"),
+        (32, 1, "depthwise_conv_2d_dsp"),
+        (32, 9, "depthwise_windows_dsp"),
+    ],
 )
 def test_the_cheaper_kernel_is_taken_even_if_it_is_of_a_lower_level(
-    channels: int, kernel: str, tmp_path: Path
+    channels: int, size: int, kernel: str, tmp_path: Path
 ) -> None:
-    graph = _depthwise(channels)
+    graph = _depthwise(channels, size)
     assert _kernels(graph, tmp_path, Isa.DSP, Optimize.BALANCED) == [kernel]
 
 

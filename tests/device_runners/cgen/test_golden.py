@@ -87,6 +87,19 @@ def depthwise() -> Graph:
     return b.graph()
 
 
+def depthwise_window() -> Graph:
+    b = GraphBuilder("depthwise_window")
+    x = b.input((1, 6, 7, 4), 0.5, -128)
+    w = b.constant(_values(1, 5, 5, 4), scales=SCALES, axis=3)
+    c = b.constant(np.arange(4, dtype=np.int32) * 100, scales=[0.5 * s for s in SCALES])
+    options = DepthwiseConv2DOptions(Padding.SAME, 1, 1, 1, Activation.RELU, 1, 1)
+    name = "DEPTHWISE_CONV_2D"
+    b.output(
+        b.op(name, [x, w, c], options, shape=(1, 6, 7, 4), scale=2.0, zero_point=-128, version=3)
+    )
+    return b.graph()
+
+
 def dense() -> Graph:
     b = GraphBuilder("dense")
     x = b.input((1, 12), 0.5, 3)
@@ -132,6 +145,8 @@ _CASES = [
     *itertools.product([convolution, depthwise, dense, addition], Isa),
     *itertools.product([int4_convolution, int4_dense], Isa),
     (int16_convolution, Isa.SCALAR),
+    (depthwise_window, Isa.DSP),
+    (depthwise_window, Isa.MVE),
 ]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.dsp_layers import depthwise_layer
 from support.graphs import (
     IMAGE_OPS,
     OPS,
@@ -165,11 +166,37 @@ def test_depthwise_by_four_channels_is_right_in_place(
             assert not is_destructive(_steps(emission, call.inputs[0], 0), 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "isa"),
+    [("depthwise_conv_2d_mve", Isa.MVE), ("depthwise_windows_dsp", Isa.DSP)],
+)
+def test_depthwise_in_planes_is_right_in_place(kernel: str, isa: Isa) -> None:
+    in_place = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        channels = int(rng.choice([4, 8, 10]))
+        chosen = _emission(depthwise_layer(rng, channels, channels), isa)
+        every = [one for one in (chosen, *chosen.alternatives) if one.kernel == kernel]
+        if not every:
+            continue  # 3x3 has a kernel of its own
+        (emission,) = every
+        (call,) = emission.calls
+        window = call.params["window"]
+        assert isinstance(window, dict)
+        for band in range(1, window["output_height"] + 1):
+            parts = replace(call, params={**call.params, "band": band})
+            if in_place_inputs(emission):
+                assert not is_destructive(replay(parts), 0, 0)
+        in_place += [seed] if in_place_inputs(emission) else []
+    assert len(in_place) > 15
+
+
 def test_depthwise_of_any_window_is_right_in_place() -> None:
     depthwise = next(op for op in IMAGE_OPS if op.__name__ == "depthwise_conv_2d")
     in_place = []
     for seed in range(60):
-        emission = _emission(_small_single_op(depthwise, seed))
+        graph = _small_single_op(depthwise, seed)
+        emission = _of_kernel("depthwise_conv_2d", graph, Isa.SCALAR)
         (call,) = emission.calls
         window = call.params["window"]
         assert isinstance(window, dict)
