@@ -167,6 +167,6 @@ def test_constants_take_no_more_flash_than_the_model(name: str, isa: Isa, tmp_pa
     if not MODELS.exists():
         pytest.skip("the MLPerf Tiny models (../shared/mlperf_tiny) are absent")
     files = json.loads((MODELS / "tflm_baseline.json").read_text())["models"]
-    graph = with_int4_weights(read_graph(MODELS / files[name]))
+    graph = with_int4_weights(read_graph(MODELS / files[name]), depthwise=False)
     artifacts = build(int8_model(graph), tmp_path / "aot", isa)
     assert artifacts.figures["weights_bytes"] <= len(write_graph(graph))
