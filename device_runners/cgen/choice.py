@@ -116,7 +116,7 @@ def _small_first(context: OpContext) -> Callable[[Emission], tuple[int, float]]:
 def smallest(emissions: Mapping[int, Emission]) -> dict[int, Emission]:
     """Exchanges kernels for alternatives so that kernels and constants take the least flash.
 
-    Tries every set of kernels; a kernel's code counts once, however many layers take it. Sets whose
+    Tries every set of kernels that may be the smallest; a kernel's code counts once, however many layers take it. Sets whose
     estimated instructions exceed the fastest ones' by more than a quarter are left out.
 
     Args:
@@ -127,19 +127,26 @@ def smallest(emissions: Mapping[int, Emission]) -> dict[int, Emission]:
         for index, emission in emissions.items()
         if emission.alternatives
     }
+    size = {id(one): _constant_bytes(one) for each in options.values() for one in each}
+    taken_by = {id(one): _instructions(one) for each in options.values() for one in each}
     kernels = sorted({one.calls[0].function for each in options.values() for one in each})
-    most = _SLOWER * sum(_instructions(each[0]) for each in options.values())
+    most = _SLOWER * sum(taken_by[id(each[0])] for each in options.values())
+    least = sum(min(size[id(one)] for one in each) for each in options.values())
     best: tuple[int, dict[int, Emission]] | None = None
-    for size in range(1, len(kernels) + 1):
-        for allowed in itertools.combinations(kernels, size):
+    for count in range(1, len(kernels) + 1):
+        for allowed in itertools.combinations(kernels, count):
+            text = sum(map(text_bytes, allowed))
+            if best is not None and text + least >= best[0]:
+                continue
             taken = {
-                index: min(fitting, key=_constant_bytes)
+                index: min(fitting, key=lambda one: size[id(one)])
                 for index, each in options.items()
                 if (fitting := [one for one in each if one.calls[0].function in allowed])
             }
-            if len(taken) < len(options) or sum(map(_instructions, taken.values())) > most:
+            speed = sum(taken_by[id(one)] for one in taken.values())
+            if len(taken) < len(options) or speed > most:
                 continue
-            flash = sum(map(_constant_bytes, taken.values())) + sum(map(text_bytes, allowed))
+            flash = sum(size[id(one)] for one in taken.values()) + text
             if best is None or flash < best[0]:
                 best = flash, taken
     if best is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -54,19 +53,21 @@ class Kernel:
     Attributes:
         name: Its file, without ``.c``.
         fixed_shift: The shift of its fixed form.
-        pack: Pairs of channels, or None if one can't be proven exact.
+        scale_bits: How far all its sums are scaled.
+        pack: Makes pairs of channels for this scale; None if one can't be proven exact.
     """
 
     name: str
     fixed_shift: int
-    pack: Callable[[Sequence[Channel]], Sequence[Pairs] | None]
+    scale_bits: int
+    pack: Callable[[Sequence[Channel], int], Sequence[Pairs] | None]
 
 
-EIGHT_BITS = (Kernel("conv_2d_dsp", FIXED_SHIFT, pairs),)
+EIGHT_BITS = (Kernel("conv_2d_dsp", FIXED_SHIFT, 0, lambda found, _: pairs(found)),)
 """For weights of a byte."""
 FOUR_BITS = (
-    Kernel("conv_2d_int4_dsp", INT4_FIXED_SHIFT, partial(nibble_pairs, scale_bits=NARROW_BITS)),
-    Kernel("conv_2d_int4_wide_dsp", INT4_FIXED_SHIFT, partial(nibble_pairs, scale_bits=WIDE_BITS)),
+    Kernel("conv_2d_int4_dsp", INT4_FIXED_SHIFT, NARROW_BITS, nibble_pairs),
+    Kernel("conv_2d_int4_wide_dsp", INT4_FIXED_SHIFT, WIDE_BITS, nibble_pairs),
 )
 """For weights from -8 to 7; the first one that is exact is taken."""
 
@@ -169,8 +170,8 @@ def three_pixels(
     zero_points = context.input(0).zero_point, context.output.zero_point
     for kernel in kernels:
         layer = (weights, bias_values(context), multipliers, zero_points, clamp, depth)
-        found = channels(*layer, kernel.fixed_shift)
-        packed = None if found is None else kernel.pack(found)
+        found = channels(*layer, kernel.fixed_shift, kernel.scale_bits)
+        packed = None if found is None else kernel.pack(found, kernel.scale_bits)
         if packed is not None:
             break
     else:

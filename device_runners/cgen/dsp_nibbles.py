@@ -120,16 +120,19 @@ def _forms(
     """Forms that both channels have, the fastest first, and their flags."""
     if fixed and one.fixed and two.fixed:
         yield _scaled(one.fixed, scale_bits), _scaled(two.fixed, scale_bits), 0
-    if one.floor and two.floor:
-        addends = abs(one.floor.addend), abs(two.floor.addend)
-        if max(addends) << scale_bits <= ADDEND_LIMIT:
-            yield (
-                _scaled(one.floor, scale_bits),
-                _scaled(two.floor, scale_bits),
-                SLOW_FLAG if fixed else 0,
-            )
+    floors = _floor(one, scale_bits), _floor(two, scale_bits)
+    if floors[0] and floors[1]:
+        yield floors[0], floors[1], SLOW_FLAG if fixed else 0
     if one.rounded and two.rounded:
         yield one.rounded, two.rounded, ROUNDED_FLAG
+
+
+def _floor(form: Requantizer, scale_bits: int) -> Constants | None:
+    """The floor form for scaled sums; both channels of a pair have a shift of their own in it."""
+    if form.floor is None:
+        return form.once
+    fits = abs(form.floor.addend) << scale_bits <= ADDEND_LIMIT
+    return _scaled(form.floor, scale_bits) if fits else None
 
 
 def _scaled(constants: Constants, bits: int) -> Constants:

@@ -87,6 +87,7 @@ def channels(
     output_range: tuple[int, int],
     depth: int,
     fixed_shift: int = FIXED_SHIFT,
+    scale_bits: int = 0,
 ) -> list[Channel] | None:
     """The channels of a layer, or None if one of them has no form that is proven exact.
 
@@ -98,6 +99,7 @@ def channels(
         output_range: The clamp of the fused activation.
         depth: Taps, rounded up as the kernel wants them; the new ones have weight 0.
         fixed_shift: The kernel's shift of the fixed form.
+        scale_bits: How far the kernel scales its sums.
     """
     w = weights.astype(np.int64)
     starts = np.zeros(len(w), np.int64) if bias is None else bias.astype(np.int64)
@@ -108,7 +110,8 @@ def channels(
     result = []
     for position, multiplier in enumerate(multipliers):
         low, high = int(lows[position]), int(highs[position])
-        form = requantizer(multiplier, low, high, zero_points[1], *output_range, fixed_shift)
+        rest = (zero_points[1], *output_range, fixed_shift, scale_bits)
+        form = requantizer(multiplier, low, high, *rest)
         if form == Requantizer(None, None, None):
             return None
         channel = Channel(position, padded[position], int(folded[position]), low, high, form)

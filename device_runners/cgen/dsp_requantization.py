@@ -10,6 +10,8 @@ channel can reach; where neither can be proven to, the layer takes its portable 
   bias, and the addend are searched so that all 255 thresholds stay where they are.
 - *fixed*, the same with a shift that is part of the instruction: the multiplier has fewer digits,
   which are searched too.
+- *once*, the floor form of sums that are scaled, for any zero point: at factors of 1/2 and more the
+  reference rounds once.
 - *rounded*, for any zero point: SMMLAR with ``2 m - 2**32`` is the rounding doubling high multiply
   of the reference for every x; then ``(high + addend - [x < 0]) >> shift`` and SSAT.
 """
@@ -62,12 +64,14 @@ class Requantizer:
         floor: Constants of the floor form.
         rounded: Constants of the rounded form.
         constant: Whether the output never changes; then accumulators have to be 0.
+        once: Constants of the floor form for scaled sums, where the reference rounds once.
     """
 
     fixed: Constants | None
     floor: Constants | None
     rounded: Constants | None
     constant: bool = False
+    once: Constants | None = None
 
 
 def requantizer(
@@ -78,6 +82,7 @@ def requantizer(
     output_min: int,
     output_max: int,
     fixed_shift: int = FIXED_SHIFT,
+    scale_bits: int = 0,
 ) -> Requantizer:
     """Finds the forms for a channel whose accumulator lies in [low, high].
 
@@ -94,13 +99,22 @@ def requantizer(
         )
     exponent = -multiplier.shift
     if not 1 <= exponent <= _LARGEST_SHIFT:
-        return Requantizer(None, None, None)
+        return Requantizer(None, None, None, once=_once(multiplier, zero_point, scale_bits))
     whole = (output_min, output_max) == (INT8_MIN, INT8_MAX)
     fixed = floor = None
     if whole and zero_point == INT8_MIN:
         fixed = _fixed(multiplier.value, exponent, fixed_shift)
         floor = _floor(multiplier.value, exponent)
     return Requantizer(fixed, floor, _rounded(multiplier, exponent, low, high, zero_point))
+
+
+def _once(multiplier: Multiplier, zero_point: int, scale_bits: int) -> Constants | None:
+    """For factors of 1/2 and more: ``floor(x * 2**shift * m / 2**31 + 1 / 2) + zero point``, as
+    ``((x * 2**scale_bits * m + addend * 2**32) >> 32) >> (scale_bits - 1 - shift)``."""
+    right = scale_bits - 1 - multiplier.shift
+    if multiplier.shift < 0 or right < 1:
+        return None
+    return Constants(multiplier.value, (zero_point << right) + (1 << (right - 1)), right)
 
 
 def _clamped(value: int) -> int:

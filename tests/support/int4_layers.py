@@ -13,7 +13,10 @@ _STEPS = 16  # int8 values in one of four bits
 
 
 def with_int4_weights(
-    graph: Graph, rng: np.random.Generator | None = None, lowest: int = -7
+    graph: Graph,
+    rng: np.random.Generator | None = None,
+    lowest: int = -7,
+    depthwise: bool = True,
 ) -> Graph:
     """The same network, but for rounding, with the weights of products in four bits.
 
@@ -21,11 +24,13 @@ def with_int4_weights(
         graph: Its products have constant int8 weights.
         rng: Lets one layer in four have weights of -8.
         lowest: The least weight of the others.
+        depthwise: Whether those of depthwise convolutions are, too; the training scheme ``int4``
+            leaves them alone.
     """
     tensors = list(graph.tensors)
     operators = []
     for operator in graph.operators:
-        if operator.opcode in _VERSIONS:
+        if operator.opcode in _VERSIONS and (depthwise or operator.opcode != "DEPTHWISE_CONV_2D"):
             low = -8 if rng is not None and rng.random() < 0.25 else lowest
             weights = tensors[operator.inputs[1]]
             assert weights.data is not None

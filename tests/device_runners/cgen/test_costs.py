@@ -74,7 +74,7 @@ def test_estimates_are_near_the_counts(
     path = MODELS_FOLDER / files[name]
     graph = read_graph(path)
     if bits == 4:
-        graph = with_int4_weights(graph)
+        graph = with_int4_weights(graph, depthwise=False)
     model = Int8Model(name, write_graph(graph), graph)
     artifacts = build(model, tmp_path / "aot", isa_of(core))
     counts = count_layers(artifacts, model.graph, core, fixed_samples(model.graph, 1)[0])

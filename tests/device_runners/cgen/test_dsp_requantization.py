@@ -71,6 +71,23 @@ def test_the_fixed_form_of_weights_of_four_bits(exponent: int) -> None:
     np.testing.assert_array_equal(floor_form(x, found.fixed), reference(x, multiplier, -128))
 
 
+@pytest.mark.parametrize("zero_point", [-128, -3, 127])
+@pytest.mark.parametrize("scale_bits", [4, 12])
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_scaled_sums_are_rounded_once_for_factors_of_a_half_and_more(
+    left: int, scale_bits: int, zero_point: int
+) -> None:
+    multiplier = Multiplier(int(np.random.default_rng(left).integers(2**30, 2**31)), left)
+    limits = -(1 << 19), 1 << 19
+    found = requantizer(multiplier, *limits, zero_point, -128, 127, scale_bits=scale_bits)
+    assert found.floor is None and found.rounded is None
+    assert (found.once is None) == (scale_bits - 1 - left < 1)
+    x = np.arange(-3000, 3001)
+    expected = [min(max(multiplier.apply(int(each)) + zero_point, -128), 127) for each in x]
+    if found.once is not None:
+        np.testing.assert_array_equal(floor_form(x << scale_bits, found.once), expected)
+
+
 @pytest.mark.parametrize("zero_point", [-127, -3, 0, 127])
 @pytest.mark.parametrize("exponent", [1, 4, 7, 12])
 def test_the_rounded_form_takes_any_zero_point(exponent: int, zero_point: int) -> None:

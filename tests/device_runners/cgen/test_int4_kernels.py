@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -91,16 +92,44 @@ def test_sums_of_more_than_20_bits_take_the_kernel_for_them(
     assert artifacts.figures["kernels"] == [kernel]
 
 
-def _convolution(weights: np.ndarray) -> Graph:
+@pytest.mark.parametrize("zero_point", [-128, 9])
+@pytest.mark.parametrize("isa", [Isa.DSP, Isa.MVE])
+def test_factors_of_a_half_and_more_are_exact(isa: Isa, zero_point: int, tmp_path: Path) -> None:
+    weights = np.random.default_rng(3).integers(-7, 8, (32, 64))
+    factors = np.geomspace(0.01, 30, 32)  # times the scales of the input and of the output
+    scales = [float(np.float32(factor / _STEPS)) for factor in factors]
+    graph = _convolution(weights, scales, zero_point)
+    samples = [random_inputs(np.random.default_rng(n), graph) for n in range(2)]
+    # Small sums, of which some are not saturated.
+    samples += [[np.where(abs(x) > 120, np.sign(x), -128).astype(np.int8) for x in samples[0]]]
+    artifacts = assert_every_tensor_equals_reference(
+        graph, samples, tmp_path, flags=SANITIZED, isa=isa
+    )
+    assert artifacts.figures["kernels"] == ["conv_2d_int4_dsp"]
+
+
+def _convolution(
+    weights: np.ndarray, scales: Sequence[float] | None = None, zero_point: int = -128
+) -> Graph:
     """Of 1x1, over 6x5 pixels."""
     count, depth = weights.shape
     b = GraphBuilder("convolution")
     x = b.input((1, 6, 5, depth), 0.1, -128)
     taps = (weights * _STEPS).astype(np.int8).reshape(count, 1, 1, depth)
-    w = b.constant(taps, scales=[0.01] * count, axis=0)
+    of = list(scales or [0.01] * count)
+    w = b.constant(taps, scales=of, axis=0)
+    bias = b.constant(np.arange(count, dtype=np.int32) * 100, scales=[0.1 * each for each in of])
     options = Conv2DOptions(Padding.SAME, 1, 1, Activation.RELU, 1, 1)
-    shape = (1, 6, 5, count)
-    y = b.op("CONV_2D", [x, w], options, shape=shape, scale=2.0, zero_point=-128, version=3)
+    shape, output_scale = (1, 6, 5, count), 0.1 if scales else 2.0
+    y = b.op(
+        "CONV_2D",
+        [x, w, bias],
+        options,
+        shape=shape,
+        scale=output_scale,
+        zero_point=zero_point,
+        version=3,
+    )
     b.output(y)
     return with_int4_weights(b.graph(), lowest=-8)
 
@@ -138,6 +167,6 @@ def test_constants_take_no_more_flash_than_the_model(name: str, isa: Isa, tmp_pa
     if not MODELS.exists():
         pytest.skip("the MLPerf Tiny models (../shared/mlperf_tiny) are absent")
     files = json.loads((MODELS / "tflm_baseline.json").read_text())["models"]
-    graph = with_int4_weights(read_graph(MODELS / files[name]))
+    graph = with_int4_weights(read_graph(MODELS / files[name]), depthwise=False)
     artifacts = build(int8_model(graph), tmp_path / "aot", isa)
     assert artifacts.figures["weights_bytes"] <= len(write_graph(graph))
