@@ -36,6 +36,30 @@ static inline void tidepool_spread(const int8_t *row, int32_t pixels, int32_t si
     }
 }
 
+/* A convolution's row of outputs, of which `window` is the window. */
+typedef void tidepool_transposed_row(const void *convolution, const tidepool_window *window,
+                              const int8_t *input, int8_t *row, uint8_t *scratch);
+
+/* The outputs of one remainder: `w` is the convolution's window. */
+static inline void tidepool_transpose(const void *convolution, const tidepool_window *w,
+                                      const tidepool_transposed *to, tidepool_transposed_row *run_row,
+                                      const int8_t *input, int8_t *output, uint8_t *scratch)
+{
+    const int32_t row_bytes = w->input_width * w->input_channels;
+    int8_t *const line = (int8_t *)scratch + to->line;
+    for (int32_t b = 0; b < w->batches; ++b) {
+        int8_t *place = output + b * to->image_step;
+        for (int32_t row = 0; row < w->output_height; ++row) {
+            tidepool_window one = *w;
+            const int32_t skipped = tidepool_row_of(&one, row);
+            run_row(convolution, &one, input + skipped * row_bytes, line, scratch);
+            tidepool_spread(line, w->output_width, w->output_channels, place, to->pixel_step);
+            place += to->row_step;
+        }
+        input += w->input_height * row_bytes;
+    }
+}
+
 #ifdef __cplusplus
 }
 #endif

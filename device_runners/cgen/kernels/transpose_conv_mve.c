@@ -2,23 +2,18 @@
 #include "tidepool_mve.h"
 #include "tidepool_transposed.h"
 
+static void run_row(const void *convolution, const tidepool_window *window, const int8_t *input,
+                    int8_t *row, uint8_t *scratch)
+{
+    tidepool_conv_2d_mve_params one = *(const tidepool_conv_2d_mve_params *)convolution;
+    one.window = *window;
+    tidepool_conv_2d_mve(&one, input, row, scratch);
+}
+
 TIDEPOOL_KERNEL
 void tidepool_transpose_conv_mve(const tidepool_transpose_conv_mve_params *params,
                                  const int8_t *input, int8_t *output, uint8_t *scratch)
 {
-    const tidepool_window *const w = &params->convolution.window;
-    const tidepool_transposed *const to = &params->to;
-    const int32_t row_bytes = w->input_width * w->input_channels;
-    int8_t *const line = (int8_t *)scratch + to->line;
-    for (int32_t b = 0; b < w->batches; ++b) {
-        int8_t *place = output + b * to->image_step;
-        for (int32_t row = 0; row < w->output_height; ++row) {
-            tidepool_conv_2d_mve_params one = params->convolution;
-            const int32_t skipped = tidepool_row_of(&one.window, row);
-            tidepool_conv_2d_mve(&one, input + skipped * row_bytes, line, scratch);
-            tidepool_spread(line, w->output_width, w->output_channels, place, to->pixel_step);
-            place += to->row_step;
-        }
-        input += w->input_height * row_bytes;
-    }
+    tidepool_transpose(&params->convolution, &params->convolution.window, &params->to, run_row,
+                       input, output, scratch);
 }
