@@ -116,8 +116,9 @@ def _small_first(context: OpContext) -> Callable[[Emission], tuple[int, float]]:
 def smallest(emissions: Mapping[int, Emission]) -> dict[int, Emission]:
     """Exchanges kernels for alternatives so that kernels and constants take the least flash.
 
-    Tries every set of kernels that may be the smallest; a kernel's code counts once, however many layers take it. Sets whose
-    estimated instructions exceed the fastest ones' by more than a quarter are left out.
+    Tries every set of kernels that may be the smallest; a kernel's code counts once, however many
+    layers take it. Sets whose estimated instructions exceed the fastest ones' by more than a
+    quarter are left out.
 
     Args:
         emissions: Operator index -> the fastest emission, and its alternatives.
