@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.dsp_layers import depthwise_with_factors
-from support.emulated_layers import assert_exact, assert_samples_exact
+from support.emulated_layers import assert_exact, assert_graph_exact, assert_samples_exact
+from support.graphs import Op, quantize, relu, single_op_graph
+from support.more_graphs import ALL_IMAGE_OPS, batch_matmul
 
 
 def test_random_layers_are_exact_on_the_cortex_m55(tmp_path: Path) -> None:
@@ -23,6 +25,15 @@ def test_factors_without_a_shift_round_once(size: int, tmp_path: Path) -> None:
         for _ in range(4)
     ]
     assert_samples_exact(graph, samples, "cortex-m55", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", [batch_matmul, relu, quantize], ids=lambda op: op.__name__)
+def test_other_kernels_of_the_level_are_exact_on_the_cortex_m55(op: Op, tmp_path: Path) -> None:
+    for seed in range(3):
+        graph = single_op_graph(np.random.default_rng(seed), op, ALL_IMAGE_OPS)
+        rng = np.random.default_rng(seed)
+        assert_graph_exact(graph, rng, "cortex-m55", tmp_path / str(seed))
 
 
 @pytest.mark.slow

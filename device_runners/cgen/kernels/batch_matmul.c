@@ -1,8 +1,8 @@
 /* BATCH_MATMUL, int8: two rows by two columns at a time.
  *
- * Columns are copied to scratch memory, their zero point taken off, as halves in the order in which
- * SXTB16 takes bytes apart: of every four 0, 2, 1, 3. Rows are read where they lie, unless their
- * elements lie apart. */
+ * Columns are copied to scratch memory, their zero point taken off, as halves; but for the vector
+ * extension in the order in which SXTB16 takes bytes apart: of every four 0, 2, 1, 3. Rows are read
+ * where they lie, unless their elements lie apart. */
 #include "tidepool_dense.h"
 #include "tidepool_dsp.h"
 #include "tidepool_scalar.h"
@@ -15,7 +15,7 @@ typedef struct {
     const int16_t *columns[TWO];
 } block;
 
-#if TIDEPOOL_HAS_DSP
+#if TIDEPOOL_HAS_DSP && !TIDEPOOL_HAS_MVE
 static inline uint32_t halves_at(const int16_t *halves)
 {
     uint32_t word;
@@ -32,7 +32,11 @@ static inline int32_t whole_words(int32_t depth)
 /* Copies a column, and zeros up to a whole word. Returns what its sums start with. */
 static int32_t copy_column(const tidepool_batch_matmul_params *p, const int8_t *from, int16_t *to)
 {
+#if TIDEPOOL_HAS_MVE
+    static const int8_t order[4] = {0, 1, 2, 3};
+#else
     static const int8_t order[4] = {0, 2, 1, 3};
+#endif
     const int32_t end = whole_words(p->depth);
     int32_t sum = 0;
     for (int32_t k = 0; k < end; ++k) {
@@ -44,6 +48,41 @@ static int32_t copy_column(const tidepool_batch_matmul_params *p, const int8_t *
 }
 
 /* Four sums of products: of the first row with both columns, and of the second one. */
+#if TIDEPOOL_HAS_MVE
+
+static __attribute__((naked, noinline)) void multiply(const block *b __attribute__((unused)),
+                                                      int32_t depth __attribute__((unused)),
+                                                      int32_t *sums __attribute__((unused)))
+{
+    __asm__ volatile(".syntax unified\n\t"
+                     "push          {r4-r11, lr}\n\t"
+                     "sub           sp, sp, #4\n\t"
+                     "ldmia         r0, {r3, r5, r7, r9}\n\t" /* rows, columns */
+                     "ldr           r4, [r2]\n\t"
+                     "ldr           r6, [r2, #4]\n\t"
+                     "ldr           r8, [r2, #8]\n\t"
+                     "ldr           r10, [r2, #12]\n\t"
+                     "dlstp.16      lr, r1\n"
+                     "1:\n\t"
+                     "vldrb.s16     q0, [r3], #8\n\t"
+                     "vldrh.u16     q2, [r7], #16\n\t"
+                     "vldrb.s16     q1, [r5], #8\n\t"
+                     "vmladava.s16  r4, q0, q2\n\t"
+                     "vldrh.u16     q3, [r9], #16\n\t"
+                     "vmladava.s16  r8, q1, q2\n\t"
+                     "vmladava.s16  r6, q0, q3\n\t"
+                     "vmladava.s16  r10, q1, q3\n\t"
+                     "letp          lr, 1b\n\t"
+                     "str           r4, [r2]\n\t"
+                     "str           r6, [r2, #4]\n\t"
+                     "str           r8, [r2, #8]\n\t"
+                     "str           r10, [r2, #12]\n\t"
+                     "add           sp, sp, #4\n\t"
+                     "pop           {r4-r11, pc}\n");
+}
+
+#else
+
 static void multiply(const block *b, int32_t depth, int32_t *sums)
 {
     const int8_t *x = b->rows[0];
@@ -82,6 +121,8 @@ static void multiply(const block *b, int32_t depth, int32_t *sums)
     sums[0] = (int32_t)xu, sums[1] = (int32_t)xv;
     sums[2] = (int32_t)yu, sums[3] = (int32_t)yv;
 }
+
+#endif
 
 /* A row's elements beside each other: where they lie, or in a copy. */
 static const int8_t *row_of(const tidepool_batch_matmul_params *p, const int8_t *from, int8_t *copy)
