@@ -17,13 +17,28 @@ def conv_2d_portable(context: OpContext, weights: Array, four_bits: bool = False
         weights: (channels, height, width, depth) int8; depth input channels make a group.
         four_bits: Whether the kernel has them in 4 bits.
     """
+    window = window_params(context, *weights.shape[1:3])
+    return windows_portable(context, window, weights, four_bits)
+
+
+def windows_portable(
+    context: OpContext, window: dict[str, int], weights: Array, four_bits: bool = False
+) -> Packed:
+    """The same for any window and its weights.
+
+    Args:
+        context: The operator.
+        window: Fields of ``tidepool_window``.
+        weights: (channels, height, width, depth) int8; depth input channels make a group.
+        four_bits: Whether the kernel has them in 4 bits.
+    """
     source = context.input(0)
-    channels, filter_height, filter_width, depth = weights.shape
+    channels, depth = weights.shape[0], weights.shape[3]
     by_channel = weights.reshape(channels, -1)
     packed = pack_channels(context, by_channel, channel_multipliers(context, channels))
     fields, arrays = packed.quads(channels // (source.shape[3] // depth), four_bits)
     params = {
-        "window": window_params(context, filter_height, filter_width),
+        "window": window,
         "filter_channels": depth,
         "input_zero_point": source.zero_point,
         **fields,

@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from converters.tflite.graph import Array
-from device_runners.cgen.channel_packing import pack_channels
 from device_runners.cgen.choice import Packed
-from device_runners.cgen.convolution import channel_multipliers
 from device_runners.cgen.dsp_convolution import three_windows
 from device_runners.cgen.isa import Isa
 from device_runners.cgen.mve_convolution import two_windows
 from device_runners.cgen.operation import ConstantArray, KernelCall, OpContext, Symbol
+from device_runners.cgen.portable_convolution import windows_portable
 
 _ALIGNMENT = 16
 
@@ -128,29 +126,10 @@ def _pack(
     return None if packed is None else _renamed(packed, f"_{rows.first}_{columns.first}")
 
 
-def _portable(convolution: OpContext, window: dict[str, int], weights: Array) -> Packed:
-    count = len(weights)
-    packed = pack_channels(
-        convolution, weights.reshape(count, -1), channel_multipliers(convolution, count)
-    )
-    fields, arrays = packed.quads(count)
-    params = {
-        "window": window,
-        "filter_channels": weights.shape[3],
-        "input_zero_point": convolution.input(0).zero_point,
-        **fields,
-        "channels": packed.params,
-    }
-    source = convolution.input(0).index
-    call = KernelCall("tidepool_conv_2d", "tidepool_conv_2d_params", params, (source,))
-    taps = weights[0].size
-    return Packed(call, (*arrays, *packed.arrays), 2 * 4 * -(-taps // 4))
-
-
 _LEVELS: tuple[tuple[Isa, str, Callable[..., Packed | None]], ...] = (
     (Isa.MVE, "transpose_conv_mve", two_windows),
     (Isa.DSP, "transpose_conv_dsp", three_windows),
-    (Isa.SCALAR, "transpose_conv", _portable),
+    (Isa.SCALAR, "transpose_conv", windows_portable),
 )
 
 
