@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.conversion import conversion_in_this_process
 
 from converters.errors import TidepoolError
 from converters.load.keras_runtime import import_keras
@@ -241,7 +242,8 @@ def check_case(build: Callable[[], Any], scheme: str = "int8") -> tuple[Graph, i
     model = quantize_model(build(), scheme)
     inputs = samples_of(model)
     train_a_step(model, inputs)
-    content = convert_quantized(model)
+    with conversion_in_this_process():
+        content = convert_quantized(model)
     graph = read_graph(content)
     check_full_integer(graph)
     return graph, worst_difference(graph, content, model, inputs)
@@ -287,3 +289,12 @@ def test_an_operation_without_a_16_bit_kernel_is_named(name: str) -> None:
 def test_layer_converts_with_4_bit_weights(name: str) -> None:
     graph, worst = check_case(CASES[name], "int4")
     assert worst <= max(1, rounding_ops(graph))
+
+
+@pytest.mark.slow
+def test_a_process_of_its_own_converts_to_the_same_bytes() -> None:
+    model = quantize_model(CASES["conv bn relu"](), "int8")
+    train_a_step(model, samples_of(model))
+    with conversion_in_this_process():
+        here = convert_quantized(model)
+    assert convert_quantized(model) == here

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.conversion import conversion_in_this_process
 
 from converters.load.keras_runtime import import_keras
 from converters.qat import QuantizeActivation, convert_quantized, quantize_model
@@ -108,7 +109,8 @@ def test_random_model_computes_what_its_simulation_does(data: st.DataObject) -> 
     images = generator.normal(0, 1, (SAMPLES, *model.inputs[0].shape[1:])).astype(np.float32)
     quantized.compile(keras.optimizers.SGD(0.01), "mse")
     quantized.fit(images, generator.normal(0, 1, (SAMPLES, 3)), epochs=2, verbose=0)
-    content = convert_quantized(quantized)
+    with conversion_in_this_process():
+        content = convert_quantized(quantized)
     graph = read_graph(content)
     check_full_integer(graph)
     outputs = [
