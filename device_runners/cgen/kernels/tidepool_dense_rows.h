@@ -9,7 +9,7 @@
 
 /* The sums of a row. */
 typedef void tidepool_row_function(const tidepool_row *row, const uint32_t *quads, int32_t taps,
-                          const int32_t *starts, int32_t *sums);
+                                   const int32_t *starts, int32_t *sums);
 
 /* How weights are packed by fours of channels. */
 typedef struct {
@@ -50,7 +50,8 @@ static inline void tidepool_run_row(const tidepool_fully_connected_params *p,
     const int32_t depth = p->input_depth;
     const int32_t words = (depth + kind->word_taps - 1) / kind->word_taps;
     const int32_t total = tidepool_sum_bytes(x, depth);
-    const tidepool_row row = {x, total * (kind->zero_point + p->weights_zero_point)};
+    const int32_t added = kind->zero_point + p->weights_zero_point;
+    const tidepool_row row = {x, (int32_t)((uint32_t)total * (uint32_t)added)};
     int32_t channel = 0;
     while (channel < p->output_depth) {
         const int32_t left = p->output_depth - channel;

@@ -29,7 +29,8 @@ typedef struct {
     uint32_t reversed;
 } tidepool_products;
 
-/* A row of taps, and what its sums have too much, for the 128 that was added to the weights. */
+/* A row of taps, and what its sums have too much, for what was added to the weights; modulo 2^32, as
+ * the sums are until that is off. */
 typedef struct {
     const int8_t *x;
     int32_t excess;
@@ -43,7 +44,7 @@ static inline int32_t tidepool_low_24(uint32_t x)
 
 /* sums = starts - excess + the four sums that are in `p`, each in -2^23 .. 2^23 - 1. */
 static inline void tidepool_take_apart(const tidepool_products *p, const int32_t *starts,
-                                     int32_t excess, int32_t *sums)
+                                       int32_t excess, int32_t *sums)
 {
     const uint32_t two = p->swapped - (p->reversed << 16); /* s[1] + s[0] << 8 */
     const uint32_t three = p->plain - (p->reversed << 24); /* s[0] + s[1] << 8 + s[2] << 16 */
@@ -93,6 +94,12 @@ TIDEPOOL_APART int32_t tidepool_sum_bytes(const int8_t *x, int32_t count)
         total += *x++;
     }
     return total;
+}
+
+/* What sums of a row have too much for `added` to each weight, modulo 2^32. */
+static inline int32_t tidepool_excess(const int8_t *x, int32_t taps, int32_t added)
+{
+    return (int32_t)((uint32_t)tidepool_sum_bytes(x, taps) * (uint32_t)added);
 }
 
 #if defined(__GNUC__) && defined(__ARM_ARCH_ISA_THUMB)

@@ -146,8 +146,8 @@ TIDEPOOL_APART void tidepool_run_group(const tidepool_conv_2d_params *p,
     const int32_t quads_end = (group * l->filters) + (l->filters & -TIDEPOOL_FOUR);
     const int32_t end = (group + 1) * l->filters;
     const tidepool_row rows[2] = {
-        {windows[0], kind->zero_point * tidepool_sum_bytes(windows[0], taps)},
-        {windows[1], kind->zero_point * tidepool_sum_bytes(windows[1], taps)}};
+        {windows[0], tidepool_excess(windows[0], taps, kind->zero_point)},
+        {windows[1], tidepool_excess(windows[1], taps, kind->zero_point)}};
     int32_t sums[2 * TIDEPOOL_FOUR];
     int32_t channel = group * l->filters;
     for (; channel < quads_end; channel += TIDEPOOL_FOUR) {
