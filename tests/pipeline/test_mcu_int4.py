@@ -18,6 +18,7 @@ from device_runners.runner import Int8Model
 from pipeline.stages import mcu
 
 
+@pytest.mark.slow
 def test_random_layers_are_exact_on_the_cortex_m4(tmp_path: Path) -> None:
     assert_exact(12, "cortex-m4", tmp_path, int4=True)
 

@@ -73,6 +73,7 @@ def test_the_child_gives_the_same_bytes_as_converting_here(model: Any, converted
     assert converter.convert() == converted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_dense_weights_per_channel_is_an_option(model: Any, per_channel: bool) -> None:
     options = ConvertOptions(per_channel_dense=per_channel)
@@ -107,6 +108,7 @@ def test_several_inputs_and_outputs_keep_the_order_of_the_model() -> None:
         assert agreement.correlation > 0.98
 
 
+@pytest.mark.slow
 def test_progress_counts_the_samples(model: Any) -> None:
     seen: list[int] = []
     convert_int8(model, lambda: SAMPLES[:7], progress=lambda done, total: seen.append(done))
