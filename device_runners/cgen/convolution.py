@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from converters.tflite.graph import Array, Padding, Tensor
 from converters.tflite.multiplier import Multiplier, quantize_multiplier
-from device_runners.cgen.operation import ConstantArray, OpContext
+from device_runners.cgen.operation import OpContext
 
 
 @dataclass(frozen=True)
@@ -106,18 +103,6 @@ def bias_values(context: OpContext) -> Array | None:
     """The bias, flattened, or None."""
     bias = context.optional_input(2)
     return None if bias is None or bias.data is None else bias.data.ravel()
-
-
-def multiplier_arrays(
-    context: OpContext, multipliers: Sequence[Multiplier]
-) -> tuple[ConstantArray, ConstantArray]:
-    """The arrays of multipliers and of shifts."""
-    values = np.array([multiplier.value for multiplier in multipliers], np.int32)
-    shifts = np.array([multiplier.shift for multiplier in multipliers], np.int8)
-    return (
-        ConstantArray(context.name("multipliers"), "int32_t", values),
-        ConstantArray(context.name("shifts"), "int8_t", shifts),
-    )
 
 
 def activation_of(context: OpContext) -> Any:

@@ -21,6 +21,7 @@ from converters.tflite.options import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
+    TransposeConvOptions,
 )
 from device_runners.cgen import Isa, build
 
@@ -87,6 +88,17 @@ def depthwise() -> Graph:
     return b.graph()
 
 
+def transposed_convolution() -> Graph:
+    b = GraphBuilder("transposed")
+    x = b.input((1, 3, 3, 4), 0.5, -128)
+    w = b.constant(_values(4, 3, 3, 4), scales=SCALES, axis=0)
+    size = b.constant(np.array([1, 6, 6, 4], np.int32))
+    options = TransposeConvOptions(Padding.SAME, 2, 2, Activation.NONE)
+    shape, quantization = (1, 6, 6, 4), {"scale": 2.0, "zero_point": -128}
+    b.output(b.op("TRANSPOSE_CONV", [size, w, x], options, shape=shape, version=4, **quantization))
+    return b.graph()
+
+
 def depthwise_window() -> Graph:
     b = GraphBuilder("depthwise_window")
     x = b.input((1, 6, 7, 4), 0.5, -128)
@@ -147,6 +159,7 @@ _CASES = [
     (int16_convolution, Isa.SCALAR),
     (depthwise_window, Isa.DSP),
     (depthwise_window, Isa.MVE),
+    (transposed_convolution, Isa.DSP),
 ]
 
 
